@@ -1,0 +1,235 @@
+"""Score and time estimators on a table: the same splits for all, fit and query from architecture strings."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from emprox.errors import InvalidOptionError
+from emprox.estimators import make_estimator
+from emprox.parallel import limit_threads
+from emprox.report import METRICS, score
+from emprox.tables import PerformanceTable, load_table
+from emprox.tables.base import CLASSES
+from emprox.validation import check_at_least
+
+__all__ = ["Protocol", "run_benchmark"]
+
+MEASURED = (*METRICS, "fit_seconds", "query_seconds_per_architecture")
+PACKAGES = ("torch", "faiss-cpu", "scikit-learn", "numpy", "xgboost", "xgboost-cpu")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is measured of every estimator.
+
+    Raises
+    ------
+    InvalidOptionError
+        If a number is below 1 or the split is unknown.
+    """
+
+    train_sizes: tuple[int, ...]
+    """Numbers of labelled architectures; training sets are nested."""
+    test_size: int | Literal["rest"] = 1000
+    """Architectures scored in each trial, or all that the largest training set leaves."""
+    trials: int = 20
+    """Random splits."""
+    seed: int = 0
+    """With the trial's number it identifies the split, and seeds the estimator."""
+    split: Literal["row", "class"] = "row"
+    """``row`` draws from all rows; ``class`` from one row of each canonical hash, so that no test cell has a twin in training."""
+    population: str = "all"
+    """Rows taken part, by name."""
+    target: str | None = None
+    """Column to estimate; None is the table's first."""
+    threads: int = 1
+    """Threads of each process."""
+    jobs: int = 1
+    """Processes that share the trials; seconds are only comparable with 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "threads", "jobs"):
+            check_at_least(name, getattr(self, name), 1)
+        check_at_least("seed", self.seed, 0)
+        if not self.train_sizes:
+            raise InvalidOptionError("expected at least one training size")
+        for size in self.train_sizes:
+            check_at_least("train_size", size, 1)
+        if self.test_size != "rest":
+            check_at_least("test_size", self.test_size, 1)
+        if self.split not in ("row", "class"):
+            raise InvalidOptionError(f"split must be 'row' or 'class', got {self.split!r}")
+
+
+def run_benchmark(
+    table: str,
+    estimators: Sequence[str],
+    protocol: Protocol,
+    *,
+    tables_root: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Fit and score estimators on random splits of a table.
+
+    Fit time goes from strings to a fitted estimator, query time from strings to numbers, both with everything between.
+
+    Parameters
+    ----------
+    table : str
+        Name for `load_table`.
+    estimators : sequence of str
+        Specs for `make_estimator`.
+    protocol : Protocol
+        Sizes, trials and splits.
+    tables_root : str or Path, optional
+        Folder of downloaded tables.
+    progress : callable, optional
+        Called with the numbers of finished and of all fits.
+
+    Returns
+    -------
+    dict
+        As `emprox bench` writes it: facts of the run, ``results`` with one entry per estimator, size and trial, and
+        ``summary`` with their means and standard deviations.
+    """
+    for spec in estimators:
+        make_estimator(spec)  # a wrong name or option is an error before anything is computed
+    rows = load_table(table, tables_root).population(protocol.population)
+    if protocol.split == "class":
+        rows = rows.population(CLASSES)
+    target, _ = rows.target(protocol.target)
+    sizes = sorted(set(protocol.train_sizes))
+    for size in sizes:
+        rows.split(size, protocol.test_size, protocol.seed, 0, sizes[-1])
+    work = [(spec, size, trial) for trial in range(protocol.trials) for spec in estimators for size in sizes]
+    results: list[dict[str, Any]] = []
+    for result in _results(work, rows, target, protocol):
+        results.append(result)
+        if progress is not None:
+            progress(len(results), len(work))
+    results.sort(key=lambda r: (list(estimators).index(r["estimator"]), r["train_size"], r["trial"]))
+    return {
+        "table": table,
+        "target": target,
+        "population": len(rows),
+        "population_name": protocol.population,
+        "split": protocol.split,
+        "test_size": protocol.test_size,
+        "trials": protocol.trials,
+        "seed": protocol.seed,
+        "threads": protocol.threads,
+        "jobs": protocol.jobs,
+        "machine": machine(),
+        "commit": commit(),
+        "citation": rows.citation,
+        "results": results,
+        "summary": summarise(results),
+    }
+
+
+def _results(
+    work: list[tuple[str, int, int]], rows: PerformanceTable, target: str, protocol: Protocol
+) -> Iterator[dict[str, Any]]:
+    strings = np.array([str(a) for a in rows.architectures], dtype=object)
+    arguments = (strings, rows.targets[target], rows, protocol)
+    if protocol.jobs == 1:
+        warmed: set[str] = set()
+        for item in work:
+            if item[0] not in warmed:  # imports and first-call set-up are not the estimator's time
+                warmed.add(item[0])
+                _measure(item, *arguments)
+            yield _measure(item, *arguments)
+    else:
+        parallel = Parallel(n_jobs=protocol.jobs, return_as="generator_unordered")
+        yield from parallel(delayed(_measure)(item, *arguments) for item in work)
+
+
+def _measure(
+    item: tuple[str, int, int], strings: np.ndarray, values: np.ndarray, rows: PerformanceTable, protocol: Protocol
+) -> dict[str, Any]:
+    """Return metrics and seconds of one fit."""
+    spec, size, trial = item
+    test, train = rows.split(size, protocol.test_size, protocol.seed, trial, max(protocol.train_sizes))
+    known, asked = strings[train].tolist(), strings[test].tolist()
+    with limit_threads(protocol.threads):
+        estimator = make_estimator(spec, space=rows.space, random_state=protocol.seed * 100_003 + trial)
+        start = time.perf_counter()
+        estimator.fit(known, values[train])
+        fitted = time.perf_counter()
+        estimates = estimator.predict(asked)
+        done = time.perf_counter()
+    return {
+        "estimator": spec,
+        "train_size": size,
+        "trial": trial,
+        **score(values[test], estimates),
+        "fit_seconds": fitted - start,
+        "query_seconds_per_architecture": (done - fitted) / len(test),
+    }
+
+
+def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return mean and sample standard deviation (0 for one trial) over trials for each estimator and training size."""
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for result in results:
+        groups.setdefault((result["estimator"], result["train_size"]), []).append(result)
+    summary = []
+    for (estimator, size), group in groups.items():
+        row: dict[str, Any] = {"estimator": estimator, "train_size": size, "trials": len(group)}
+        for name in MEASURED:
+            values = np.array([result[name] for result in group])
+            row[f"{name}_mean"] = float(values.mean())
+            row[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        summary.append(row)
+    return summary
+
+
+def machine() -> dict[str, Any]:
+    """Return processor, cores, Python and package versions."""
+    packages = {}
+    for package in PACKAGES:
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "system": platform.system(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": packages,
+    }
+
+
+def commit() -> str | None:
+    """Return the commit of the checkout this package runs from, with ``+`` if it has changes, or None outside one."""
+    folder = Path(__file__).parent
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())

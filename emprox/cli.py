@@ -1,0 +1,310 @@
+"""The command line: fit, estimate, explain, bench, demo."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, TaskID
+from rich.table import Table
+
+from emprox.errors import EmproxError, InvalidDataError, InvalidOptionError, StorageError
+
+if TYPE_CHECKING:
+    from emprox.estimators import ArchitectureRegressor
+    from emprox.spaces import Architecture
+    from emprox.tables import PerformanceTable
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Estimate how good a neural architecture is before training it, from its nearest measured neighbours.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+ModelOption = Annotated[Path, typer.Option("--model", "-m", help="Folder that `emprox fit` wrote.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")]
+
+
+class Split(str, Enum):
+    """How test and training rows are drawn."""
+
+    ROW = "row"
+    CLASS = "class"
+
+
+@app.command()
+def fit(
+    results: Annotated[Path, typer.Argument(help="csv file with a column of architectures and a column of measurements.")],
+    target: Annotated[str, typer.Option(help="Column to learn, such as val_accuracy.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the fitted model.")],
+    space: Annotated[str, typer.Option(help="Search space of the architectures.")] = "nasbench201",
+    architecture_column: Annotated[str, typer.Option(help="Column of architectures.")] = "architecture",
+    std_column: Annotated[str | None, typer.Option(help="Column of the measurements' standard deviations.")] = None,
+    estimator: Annotated[str, typer.Option(help="Estimator and options, name:key=value,...")] = "emprox",
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+) -> None:
+    """Learn from measured architectures and save the model."""
+    from emprox.estimators import make_estimator
+    from emprox.tables import read_csv
+
+    table = read_csv(results, space, target, architecture=architecture_column, std=std_column)
+    model = make_estimator(estimator, space=table.space, random_state=seed)
+    model.fit(table.architectures, table.targets[target], table.spreads.get(target))
+    model.save(output)
+    out.print(f"{estimator} fitted on {len(table)} architectures of {table.space}, {target}; saved in {output}")
+
+
+@app.command()
+def estimate(
+    candidates: Annotated[str, typer.Argument(help="Text file with one architecture per line, or - for standard input.")],
+    model: ModelOption,
+    top: Annotated[int | None, typer.Option(min=1, help="Only this many, the highest estimates first.")] = None,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write csv instead of a table.")] = False,
+) -> None:
+    """Estimate the performance of candidate architectures."""
+    from emprox.estimators import load
+
+    if as_json and as_csv:
+        raise InvalidOptionError("choose one of --json and --csv")
+    fitted = load(model)
+    texts = _read_lines(candidates)
+    rows = _estimates(fitted, texts)
+    if top is not None:
+        rows = sorted(rows, key=lambda row: -row["estimate"])[:top]
+    if as_json:
+        sys.stdout.write(_json(rows) + "\n")
+    elif as_csv:
+        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        _print_rows(rows)
+
+
+@app.command()
+def explain(
+    architecture: Annotated[str, typer.Argument(help="The architecture, in quotes.")],
+    model: ModelOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the neighbours that an estimate is made of."""
+    from emprox.estimators import EmProx
+
+    explanation = EmProx.load(model).explain(architecture)
+    if as_json:
+        sys.stdout.write(_json(explanation) + "\n")
+        return
+    neighbors = explanation["neighbors"]
+    out.print(f"{explanation['architecture']}\nestimate {_number(explanation['estimate'])}, std {_number(explanation['std'])}")
+    out.print(f"made of {len(neighbors)} measured neighbours:")
+    _print_rows(neighbors)
+
+
+@app.command()
+def bench(
+    table: Annotated[list[str], typer.Option(help="Table, name or name:variant; may be repeated.")],
+    estimator: Annotated[list[str], typer.Option(help="Estimator, name:key=value,...; may be repeated.")],
+    train_size: Annotated[list[int], typer.Option(help="Number of labelled architectures; may be repeated.")],
+    test_size: Annotated[str, typer.Option(help="Architectures scored in each trial, or 'rest'.")] = "1000",
+    trials: Annotated[int, typer.Option(help="Random splits.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of splits and estimators.")] = 0,
+    split: Annotated[Split, typer.Option(help="Draw from all rows, or from one row per class of equal function.")] = Split.ROW,
+    population: Annotated[str, typer.Option(help="Rows taken part: all, connected, classes, or the space's own.")] = "all",
+    target: Annotated[str | None, typer.Option(help="Column to estimate; the table's first by default.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of each process.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Processes; seconds are only comparable with 1.")] = 1,
+    tables_root: Annotated[Path | None, typer.Option(help="Folder of downloaded tables.")] = None,
+    output: Annotated[Path | None, typer.Option("--out", help="JSON file to write.")] = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Two trials on at most 100 test architectures, to try it out.")] = False,
+) -> None:
+    """Score and time estimators on a table of known performance."""
+    from emprox.benchmark import Protocol, run_benchmark
+    from emprox.persistence import write_file
+
+    protocol = Protocol(
+        train_sizes=tuple(train_size),
+        test_size=_smaller(_test_size(test_size), 100) if smoke else _test_size(test_size),
+        trials=2 if smoke else trials,
+        seed=seed,
+        split=split.value,
+        population=population,
+        target=target,
+        threads=threads,
+        jobs=jobs,
+    )
+    runs = []
+    for name in table:
+        with Progress(console=err, transient=True) as bar:
+            task = bar.add_task(name, total=None)
+            run = run_benchmark(
+                name,
+                estimator,
+                protocol,
+                tables_root=tables_root,
+                progress=partial(_advance, bar, task),
+            )
+        runs.append(run)
+        _print_summary(run)
+    if output is not None:
+        write_file(output, (_json(runs[0] if len(runs) == 1 else runs) + "\n").encode())
+        out.print(f"written to {output}")
+
+
+@app.command()
+def demo(seed: Annotated[int, typer.Option(help="Seed of splits and training.")] = 0) -> None:
+    """Fit, score and use estimators on the table that ships with emprox; needs no network and no files."""
+    from emprox.benchmark import Protocol, run_benchmark
+    from emprox.estimators import EmProx
+    from emprox.spaces import get_space
+    from emprox.tables import load_table
+
+    table = load_table("bundled").population("classes")
+    out.print(f"The bundled table: {len(table)} NAS-Bench-201 cells trained on MNIST-1D, validation accuracy in percent.\n")
+    out.print("1. Half of the cells are treated as measured, the others are estimated, in 3 random splits:")
+    specs, half = ["xgboost", "emprox"], len(table) // 2
+    run = run_benchmark("bundled", specs, Protocol((half,), test_size="rest", trials=3, seed=seed, split="class"))
+    _print_summary(run)
+    out.print("\n2. With all cells measured, the ten best of the 5,425 distinct cells that were never trained:")
+    estimator = EmProx(random_state=seed).fit(table.architectures, table.targets["val_accuracy"])
+    space = get_space(table.space)
+    unmeasured = _unmeasured(table, list(space))
+    estimates = estimator.predict(unmeasured)
+    best = sorted(range(len(unmeasured)), key=lambda i: -estimates[i])[:10]
+    rows = []
+    for i in best:
+        explanation = estimator.explain(unmeasured[i])
+        nearest = explanation["neighbors"][0]
+        rows.append(
+            {
+                "architecture": explanation["architecture"],
+                "estimate": explanation["estimate"],
+                "std": explanation["std"],
+                "nearest measured": nearest["architecture"],
+                "its accuracy": nearest["value"],
+                "distance": nearest["distance"],
+            }
+        )
+    _print_rows(rows)
+
+
+def main() -> None:
+    """Run the command line; an error of emprox is one line and exit code 1, a wrong call is exit code 2."""
+    try:
+        app()
+    except EmproxError as error:
+        err.print(f"error: {error}", style="red", markup=False)
+        sys.exit(1)
+
+
+def _unmeasured(table: PerformanceTable, architectures: list[Architecture]) -> list[Architecture]:
+    """Return one architecture of each class that the table lacks."""
+    from emprox.spaces import get_space
+
+    space = get_space(table.space)
+    seen = {space.canonical_hash(a) for a in table.architectures}
+    fresh = []
+    for architecture in architectures:
+        if (key := space.canonical_hash(architecture)) not in seen:
+            seen.add(key)
+            fresh.append(architecture)
+    return fresh
+
+
+def _advance(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    bar.update(task, completed=done, total=total)
+
+
+def _estimates(fitted: ArchitectureRegressor, texts: list[str]) -> list[dict[str, Any]]:
+    if fitted.has_std:
+        values, stds = fitted.predict(texts, return_std=True)
+        return [{"architecture": t, "estimate": float(v), "std": float(s)} for t, v, s in zip(texts, values, stds, strict=True)]
+    return [{"architecture": t, "estimate": float(v)} for t, v in zip(texts, fitted.predict(texts), strict=True)]
+
+
+def _read_lines(source: str) -> list[str]:
+    """Return the non-empty lines of a file or of standard input; lines that start with # are left out."""
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"cannot read {source}: {error}") from error
+    lines = [line.strip() for line in text.splitlines()]
+    found = [line for line in lines if line and not line.startswith("#")]
+    if not found:
+        raise InvalidDataError(f"{source} holds no architecture; expected one per line")
+    return found
+
+
+def _test_size(text: str) -> Any:
+    if text == "rest":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidOptionError(f"--test-size must be a number or 'rest', got {text!r}") from None
+
+
+def _smaller(size: Any, most: int) -> int:
+    return most if size == "rest" else min(size, most)
+
+
+def _json(value: Any) -> str:
+    """Return strict JSON; a number that is not finite becomes null."""
+    return json.dumps(_finite(value), indent=1, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if math.isfinite(value) else "unknown"
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name, value in rows[0].items():
+        table.add_column(name, justify="right" if isinstance(value, float) else "left", no_wrap=True, overflow="fold")
+    for row in rows:
+        table.add_row(*(_number(value) for value in row.values()))
+    wide = Console(highlight=False, width=max(out.width, 200)) if not out.is_terminal else out
+    wide.print(table, soft_wrap=True, crop=False)
+
+
+def _print_summary(run: dict[str, Any]) -> None:
+    title = f"{run['table']}, {run['target']}: {run['population']} rows, {run['split']} split, {run['trials']} trials, mean (sd)"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in ("estimator", "labels", "Kendall", "Spearman", "MAE", "fit s", "query ms per architecture"):
+        table.add_column(name, justify="left" if name == "estimator" else "right")
+    for row in run["summary"]:
+        table.add_row(
+            row["estimator"],
+            str(row["train_size"]),
+            *(f"{row[f'{name}_mean']:.3f} ({row[f'{name}_std']:.3f})" for name in ("kendall", "spearman", "mae")),
+            f"{row['fit_seconds_mean']:.3f}",
+            f"{1000 * row['query_seconds_per_architecture_mean']:.4f}",
+        )
+    out.print(table)
+
+
+if __name__ == "__main__":
+    main()

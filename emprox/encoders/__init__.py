@@ -1,0 +1,10 @@
+"""Numbers to embeddings, learned.
+
+In: a list of `Architecture`. Out: embeddings, float32 ndarray of shape (n_archs, dim).
+Next: `emprox.index` finds nearest neighbours among embeddings.
+"""
+
+from emprox.encoders.autoencoder import SequenceAutoencoder
+from emprox.encoders.base import ENCODERS, Encoder
+
+__all__ = ["ENCODERS", "Encoder", "SequenceAutoencoder"]

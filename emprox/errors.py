@@ -1,0 +1,54 @@
+"""Every error that emprox raises on purpose: one base class, and each is also the builtin that it is.
+
+An error says what came, what was expected, and what to do about it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CorruptFileError",
+    "EmproxError",
+    "InvalidArchitectureError",
+    "InvalidDataError",
+    "InvalidOptionError",
+    "MissingDependencyError",
+    "StorageError",
+    "TableNotFoundError",
+    "UnknownNameError",
+]
+
+
+class EmproxError(Exception):
+    """Base class of all errors raised on purpose by emprox."""
+
+
+class InvalidArchitectureError(EmproxError, ValueError):
+    """An architecture that cannot be read, or that belongs to another search space."""
+
+
+class InvalidDataError(EmproxError, ValueError):
+    """Measurements that cannot be used: NaN, infinite, missing, of another length."""
+
+
+class InvalidOptionError(EmproxError, ValueError):
+    """An option outside its range, or options that contradict each other."""
+
+
+class UnknownNameError(EmproxError, LookupError):
+    """A name that is not registered; the message suggests the nearest."""
+
+
+class MissingDependencyError(EmproxError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+class TableNotFoundError(EmproxError, FileNotFoundError):
+    """The file of a known performance table is in none of the places where it is looked for."""
+
+
+class CorruptFileError(EmproxError, ValueError):
+    """A file that is there but is not what it should be."""
+
+
+class StorageError(EmproxError, OSError):
+    """Writing or reading a file failed: permission, space, or a path of the wrong kind."""

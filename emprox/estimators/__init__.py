@@ -1,0 +1,11 @@
+"""Estimates of unmeasured architectures from measured ones, as scikit-learn regressors.
+
+In: architectures and their measured performance. Out: estimates, ndarray of shape (n_archs,).
+Next: `emprox.report` scores them; a search asks them which architecture to measure.
+"""
+
+from emprox.estimators.base import ESTIMATORS, ArchitectureRegressor, load, make_estimator
+from emprox.estimators.emprox import EmProx
+from emprox.estimators.tabular import XGBoost
+
+__all__ = ["ESTIMATORS", "ArchitectureRegressor", "EmProx", "XGBoost", "load", "make_estimator"]

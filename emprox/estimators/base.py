@@ -1,0 +1,252 @@
+"""What every estimator offers: fit, predict, save and load over architectures or their descriptions."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from emprox.errors import CorruptFileError, InvalidDataError, InvalidOptionError
+from emprox.persistence import read_folder, write_folder
+from emprox.registry import Registry, nearest, parse_spec
+from emprox.spaces import Architecture, SearchSpace, get_space
+from emprox.validation import as_architectures, as_spread, as_targets, infer_space
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["ESTIMATORS", "ArchitectureRegressor", "load", "make_estimator"]
+
+
+Floats = NDArray[np.float64]
+
+
+class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
+    """A scikit-learn regressor whose samples are architectures.
+
+    Subclasses learn in `_fit` and answer in `_predict`; this class reads descriptions, checks measurements and saves.
+
+    Attributes
+    ----------
+    space_ : SearchSpace
+        The search space of the training architectures.
+    architectures_ : list of Architecture
+        The measured architectures.
+    y_ : ndarray of shape (n_known,)
+        Their measured values.
+    y_std_ : ndarray of shape (n_known,) or None
+        Standard deviations of those values, where given.
+    """
+
+    kind: ClassVar[str]
+    """Name in a saved folder's manifest and in the registry."""
+    has_std: ClassVar[bool] = False
+    """Whether `predict` can return standard deviations."""
+    space: str | SearchSpace | None
+
+    def fit(self, architectures: Iterable[Any], y: ArrayLike, y_std: ArrayLike | None = None) -> Self:
+        """Learn from measured architectures.
+
+        Parameters
+        ----------
+        architectures : iterable of length n_known
+            `Architecture` objects or descriptions that the search space parses.
+        y : array-like of shape (n_known,)
+            Measured performance; larger need not be better.
+        y_std : array-like of shape (n_known,), optional
+            Standard deviation of each measurement, in the unit of y.
+
+        Raises
+        ------
+        InvalidArchitectureError
+            If one cannot be read or belongs to another space; the message has its position.
+        InvalidDataError
+            If there is none, lengths differ, or a measurement is NaN or infinite.
+        """
+        self._check_options()
+        descriptions = list(architectures)
+        if not descriptions:
+            raise InvalidDataError("expected at least one measured architecture, got none")
+        space = infer_space(descriptions, self.space)
+        known = as_architectures(descriptions, space)
+        values, spread = as_targets(y, len(known)), as_spread(y_std, len(known))
+        self.space_, self.architectures_, self.y_, self.y_std_ = space, known, values, spread
+        self._fit()
+        return self
+
+    @overload
+    def predict(self, architectures: Iterable[Any], return_std: Literal[False] = False) -> Floats: ...
+
+    @overload
+    def predict(self, architectures: Iterable[Any], return_std: Literal[True]) -> tuple[Floats, Floats]: ...
+
+    def predict(self, architectures: Iterable[Any], return_std: bool = False) -> Floats | tuple[Floats, Floats]:
+        """Estimate the performance of architectures.
+
+        Parameters
+        ----------
+        architectures : iterable of length n_archs
+            `Architecture` objects or descriptions.
+        return_std : bool
+            Whether to return the standard deviation of each estimate as well.
+
+        Returns
+        -------
+        ndarray of shape (n_archs,), or two of them
+            Estimates in the unit of the measurements, and their standard deviations.
+
+        Raises
+        ------
+        InvalidOptionError
+            If a standard deviation is asked of an estimator that has none (`has_std`).
+        """
+        if return_std and not self.has_std:
+            raise InvalidOptionError(f"{type(self).__name__} gives no standard deviation; call predict without return_std")
+        estimates, std = self._predict(self._read(architectures), return_std)
+        return estimates if std is None else (estimates, std)
+
+    @abstractmethod
+    def _check_options(self) -> None:
+        """Raise if a constructor option is out of range; `fit` calls it before anything changes."""
+
+    @abstractmethod
+    def _fit(self) -> None:
+        """Learn from the attributes that `fit` has set."""
+
+    @abstractmethod
+    def _predict(self, architectures: list[Architecture], return_std: bool) -> tuple[Floats, Floats | None]:
+        """Return estimates, and their standard deviations exactly if they are asked for."""
+
+    @abstractmethod
+    def _write(self, folder: Path) -> dict[str, Any]:
+        """Write the learned state into a folder; return the rest of it for the manifest."""
+
+    @abstractmethod
+    def _read_state(self, folder: Path, state: dict[str, Any]) -> None:
+        """Restore the learned state; options and known architectures are set already."""
+
+    def _precision(self) -> Floats | None:
+        """Return how much each measurement counts, 1 / (y_std^2 + mean of y_std^2), or None if no y_std was given."""
+        if self.y_std_ is None:
+            return None
+        variance = self.y_std_**2
+        return 1 / (variance + (variance.mean() or 1))
+
+    def _options(self) -> dict[str, Any]:
+        """Return constructor options that JSON can hold."""
+        return self.get_params(deep=False)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted estimator to a folder, as a whole or not at all; nothing in it is a pickle.
+
+        Raises
+        ------
+        StorageError
+            If the place is taken by something else, not writable, or the disk is full.
+        """
+        check_is_fitted(self)
+
+        def write(staging: Path) -> dict[str, Any]:
+            return {
+                "kind": self.kind,
+                "space": self.space_.name,
+                "options": self._options() | {"space": self.space_.name},
+                "known": {
+                    "architectures": [str(a) for a in self.architectures_],
+                    "y": self.y_.tolist(),
+                    "y_std": None if self.y_std_ is None else self.y_std_.tolist(),
+                },
+                "state": self._write(staging),
+            }
+
+        write_folder(folder, write)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read an estimator that `save` wrote; it predicts exactly as it did."""
+        estimator = load(folder)
+        if not isinstance(estimator, cls):
+            raise CorruptFileError(f"{folder} holds a {type(estimator).__name__}, expected a {cls.__name__}; use emprox.load")
+        return estimator
+
+    @classmethod
+    def _restore(cls, folder: Path, manifest: dict[str, Any]) -> Self:
+        known = manifest["known"]
+        estimator = cls(**manifest["options"])
+        estimator.space_ = get_space(manifest["space"])
+        estimator.architectures_ = as_architectures(known["architectures"], estimator.space_)
+        estimator.y_ = np.array(known["y"], dtype=np.float64)
+        estimator.y_std_ = None if known["y_std"] is None else np.array(known["y_std"], dtype=np.float64)
+        estimator._read_state(folder, manifest["state"])
+        return estimator
+
+    def _read(self, architectures: Iterable[Any]) -> list[Architecture]:
+        check_is_fitted(self, "architectures_")
+        return as_architectures(architectures, self.space_)
+
+
+ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(
+    "estimator",
+    {
+        "emprox": "emprox.estimators.emprox:EmProx",
+        "emprox-paper": "emprox.estimators.emprox:EmProx.paper",
+        "xgboost": "emprox.estimators.tabular:XGBoost",
+    },
+    group="emprox.estimators",
+)
+
+
+def make_estimator(spec: str, **options: Any) -> ArchitectureRegressor:
+    """Return an unfitted estimator from its text form, ``name`` or ``name:key=value,key=value``.
+
+    Parameters
+    ----------
+    spec : str
+        The name and its options.
+    **options
+        Options that the text may override, such as ``space`` and ``random_state``.
+
+    Raises
+    ------
+    UnknownNameError
+        If the name is not registered.
+    InvalidOptionError
+        If the estimator has no such option.
+
+    Examples
+    --------
+    >>> make_estimator("emprox-paper:k=60").n_neighbors
+    60
+    """
+    name, given = parse_spec(spec)
+    factory = ESTIMATORS.get(name)
+    allowed = list(inspect.signature(factory).parameters)
+    for option in given:
+        if option not in allowed:
+            raise InvalidOptionError(f"{name} has no option {option!r}; {nearest(option, allowed)}")
+    return factory(**{**options, **given})
+
+
+def load(folder: str | Path) -> ArchitectureRegressor:
+    """Read a fitted estimator of any kind from the folder that `ArchitectureRegressor.save` wrote.
+
+    Raises
+    ------
+    StorageError
+        If there is no such folder or it cannot be read.
+    CorruptFileError
+        If a file differs from what was written.
+    """
+    manifest = read_folder(folder)
+    try:
+        estimator = ESTIMATORS.get(manifest["kind"])
+        return estimator._restore(Path(folder), manifest)  # type: ignore[attr-defined]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CorruptFileError(f"{folder} is not a saved estimator: {error!r}") from error

@@ -1,0 +1,127 @@
+"""Readers of the files in which tables come."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emprox.errors import CorruptFileError, EmproxError, InvalidDataError, StorageError
+from emprox.registry import nearest
+from emprox.spaces import Architecture, SearchSpace, get_space
+from emprox.tables.base import PerformanceTable
+
+__all__ = ["read_bundled", "read_csv", "read_nasbench201_zen"]
+
+ARCHITECTURE = "architecture"
+
+
+def read_nasbench201_zen(path: Path, dataset: str) -> PerformanceTable:
+    """Read one data set of NASLib's ``nb201_zen.zip``: validation accuracy (percent) after 200 epochs, rows by index.
+
+    Members are ``zen/benchmark--nasbench201--<dataset>--<start>.json``, lists of records with ``idx``, ``arch`` (six op
+    numbers) and ``val_accuracy``.
+    """
+    space = get_space("nasbench201")
+    prefix = f"zen/benchmark--nasbench201--{dataset}--"
+    rows: dict[int, tuple[Architecture, float]] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                if member.startswith(prefix) and member.endswith(".json"):
+                    for record in json.loads(archive.read(member)):
+                        rows[int(record["idx"])] = (space.parse(record["arch"]), float(record["val_accuracy"]))
+    except (zipfile.BadZipFile, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise CorruptFileError(f"{path} is not NASLib's zip of NAS-Bench-201 proxies: {error!r}") from error
+    if sorted(rows) != list(range(space.size)):
+        raise CorruptFileError(f"{path} holds {len(rows)} cells of {dataset}, expected indices 0 to {space.size - 1}")
+    ordered = [rows[i] for i in range(space.size)]
+    accuracies = np.array([accuracy for _, accuracy in ordered])
+    return PerformanceTable("nasbench201", space.name, tuple(a for a, _ in ordered), {"val_accuracy": accuracies})
+
+
+def read_bundled(path: Path) -> PerformanceTable:
+    """Read the table that ships with emprox: a row for each trained network, seeds of one cell averaged.
+
+    Columns are ``architecture``, ``seed``, ``val_accuracy``, ``test_accuracy`` (percent), ``train_seconds``.
+    """
+    space = get_space("nasbench201")
+    rows: dict[str, list[list[float]]] = {}
+    names = ("val_accuracy", "test_accuracy", "train_seconds")
+    with path.open(newline="") as file:
+        for record in csv.DictReader(file):
+            rows.setdefault(record[ARCHITECTURE], []).append([float(record[name]) for name in names])
+    means = np.array([np.mean(seeds, axis=0) for seeds in rows.values()])
+    targets = {name: means[:, i] for i, name in enumerate(names)}
+    return PerformanceTable("bundled", space.name, tuple(space.parse(text) for text in rows), targets)
+
+
+def read_csv(
+    path: str | Path, space: str | SearchSpace, target: str, *, architecture: str = ARCHITECTURE, std: str | None = None
+) -> PerformanceTable:
+    """Read one's own results: a csv file with a header, a column of architectures, and a column of measurements.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, UTF-8.
+    space : str or SearchSpace
+        Search space of the architectures.
+    target : str
+        Column of measurements.
+    architecture : str
+        Column of architectures in any form that the space parses.
+    std : str, optional
+        Column of standard deviations of the measurements.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be read.
+    InvalidDataError
+        If a column is missing, or a row cannot be used; the message has its line.
+    """
+    path, space = Path(path), get_space(space)
+    columns = [target, std] if std else [target]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            header = list(reader.fieldnames or [])
+            for column in (architecture, *columns):
+                if column not in header:
+                    raise InvalidDataError(f"{path} has no column {column!r}; {nearest(column, header)}")
+            rows = [_read_row(path, reader.line_num, record, space, architecture, columns) for record in reader]
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"cannot read {path}: {error}") from error
+    except csv.Error as error:
+        raise InvalidDataError(f"{path} is not a csv file: {error}") from error
+    if not rows:
+        raise InvalidDataError(f"{path} has a header and no rows; expected one architecture with its {target} per row")
+    numbers = np.array([values for _, values in rows])
+    spreads = {target: numbers[:, 1]} if std else {}
+    return PerformanceTable(path.stem, space.name, tuple(a for a, _ in rows), {target: numbers[:, 0]}, spreads)
+
+
+def _read_row(
+    path: Path, line: int, record: dict[str, str], space: SearchSpace, architecture: str, columns: list[str]
+) -> tuple[Architecture, NDArray[np.float64]]:
+    try:
+        parsed = space.parse(record[architecture] or "")
+        values = np.array([_read_number(column, record[column]) for column in columns])
+    except EmproxError as error:
+        raise InvalidDataError(f"{path}, line {line}: {error}") from None
+    return parsed, values
+
+
+def _read_number(column: str, text: str | None) -> float:
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        raise InvalidDataError(f"{column} is {text!r}, expected a finite number; leave out architectures whose training failed")
+    return value
