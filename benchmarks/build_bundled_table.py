@@ -53,12 +53,14 @@ SETTINGS = {
     "mnist1d": Setting("mnist1d", train_size=1000, epochs=15, batch_size=100, learning_rate=1e-2),
     "mnist1d-low-rate": Setting("mnist1d", train_size=1000, epochs=15, batch_size=100, learning_rate=3e-3),
     "mnist1d-large-batch": Setting("mnist1d", train_size=2000, epochs=12, batch_size=250, learning_rate=1e-2),
-    "mnist1d-fresh-high-rate": Setting("mnist1d", train_size=6000, epochs=3, batch_size=100, learning_rate=2e-2),
     "mnist1d-fresh": Setting("mnist1d", train_size=6000, epochs=3, batch_size=100, learning_rate=1e-2),
     "digits": Setting("digits", train_size=400, epochs=20, batch_size=100, learning_rate=1e-2),
     "digits-low-rate": Setting("digits", train_size=400, epochs=20, batch_size=50, learning_rate=3e-3, channels=4),
+    "digits-more-data": Setting("digits", train_size=800, epochs=10, batch_size=50, learning_rate=3e-3, channels=4),
+    "digits-lower-rate": Setting("digits", train_size=400, epochs=20, batch_size=50, learning_rate=1.5e-3, channels=4),
+    "digits-longer": Setting("digits", train_size=400, epochs=40, batch_size=100, learning_rate=3e-3, channels=4),
 }
-CHOSEN = "mnist1d"
+CHOSEN = "digits-low-rate"
 CURVE_SIZE = 500
 """Validation examples in the accuracy after each epoch; the final accuracy is taken on all."""
 
@@ -79,7 +81,7 @@ def load_data(setting: Setting) -> Data:
 
         digits = load_digits()
         inputs, labels = digits.images[:, None], digits.target
-        sizes = (setting.train_size, 500)
+        sizes = (setting.train_size, 600)
     else:
         from mnist1d.data import get_dataset_args, make_dataset
 
@@ -224,7 +226,7 @@ def collect(runs: Path) -> None:
     records = sorted(read_records(runs), key=lambda record: record["seed"])
     rank = {str(architecture): position for position, architecture in enumerate(representatives())}
     columns = ["architecture", "seed", "val_accuracy", "test_accuracy", "train_seconds"]
-    with (BUNDLED / "nasbench201_mnist1d.csv").open("w", newline="") as file:
+    with (BUNDLED / "nasbench201_digits.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(sorted(records, key=lambda record: rank[record["architecture"]]))
@@ -243,7 +245,7 @@ def main() -> None:
     if arguments.command == "settings":
         compare_settings(arguments.work, arguments.processes, arguments.names, arguments.seeds)
     elif arguments.command == "train":
-        jobs = [(a, s) for a in representatives()[: arguments.classes] for s in range(arguments.seeds)]
+        jobs = [(a, s) for s in range(arguments.seeds) for a in representatives()[: arguments.classes]]
         run(jobs, SETTINGS[CHOSEN], arguments.work / "runs.jsonl", arguments.processes)
     else:
         collect(arguments.work / "runs.jsonl")

@@ -148,7 +148,7 @@ def bench(
     )
     runs = []
     for name in table:
-        with Progress(console=err, transient=True) as bar:
+        with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
             task = bar.add_task(name, total=None)
             run = run_benchmark(
                 name,
@@ -173,7 +173,7 @@ def demo(seed: Annotated[int, typer.Option(help="Seed of splits and training.")]
     from emprox.tables import load_table
 
     table = load_table("bundled").population("classes")
-    out.print(f"The bundled table: {len(table)} NAS-Bench-201 cells trained on MNIST-1D, validation accuracy in percent.\n")
+    out.print(f"The bundled table: {len(table)} NAS-Bench-201 cells trained on 8 x 8 digits, validation accuracy in percent.\n")
     out.print("1. Half of the cells are treated as measured, the others are estimated, in 3 random splits:")
     specs, half = ["xgboost", "emprox"], len(table) // 2
     run = run_benchmark("bundled", specs, Protocol((half,), test_size="rest", trials=3, seed=seed, split="class"))

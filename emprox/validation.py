@@ -1,60 +1,16 @@
-"""Checks at the door: architectures of one space, finite measurements of the right length, options in range."""
+"""Checks at the door: finite measurements of the right length, options in range."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emprox.errors import InvalidArchitectureError, InvalidDataError, InvalidOptionError
+from emprox.errors import InvalidDataError, InvalidOptionError
 
-if TYPE_CHECKING:
-    from emprox.spaces import Architecture, SearchSpace
-
-__all__ = ["as_architectures", "as_spread", "as_targets", "check_at_least", "infer_space"]
-
-
-def infer_space(descriptions: Iterable[Any], space: str | SearchSpace | None) -> SearchSpace:
-    """Return the search space: the one that is given, or the one that architectures or ``space:...`` texts name."""
-    from emprox.spaces import SPACES, Architecture, get_space
-
-    if space is not None:
-        return get_space(space)
-    for description in descriptions:
-        if isinstance(description, Architecture):
-            return get_space(description.space)
-        if isinstance(description, str) and (name := description.partition(":")[0].strip()) in SPACES.names():
-            return get_space(name)
-        raise InvalidArchitectureError(
-            f"cannot tell the search space of {description!r}: pass space=..., Architecture objects, or texts that start with "
-            f"the name of a space and a colon (known: {', '.join(SPACES)})"
-        )
-    raise InvalidDataError("expected at least one architecture, got none")
-
-
-def as_architectures(descriptions: Iterable[Any], space: SearchSpace) -> list[Architecture]:
-    """Return architectures of the space; texts and the space's own tuples are parsed.
-
-    Raises
-    ------
-    InvalidArchitectureError
-        With the position of the first one that cannot be read or belongs to another space.
-    """
-    from emprox.spaces import Architecture
-
-    if isinstance(descriptions, str):
-        raise InvalidArchitectureError(f"expected a list of architectures, got the text {descriptions!r}; wrap it in a list")
-    architectures = []
-    for position, description in enumerate(descriptions):
-        try:
-            is_value = isinstance(description, Architecture)
-            architectures.append(space.check(description) if is_value else space.parse(description))
-        except InvalidArchitectureError as error:
-            raise InvalidArchitectureError(f"architecture {position}: {error}") from None
-    return architectures
+__all__ = ["as_spread", "as_targets", "check_at_least"]
 
 
 def as_targets(y: ArrayLike, n: int) -> NDArray[np.float64]:

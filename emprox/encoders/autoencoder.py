@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from emprox.encoders.base import Encoder
 from emprox.encodings import SequenceEncoding
 from emprox.errors import CorruptFileError, InvalidOptionError
-from emprox.spaces import Architecture, SearchSpace, get_space
-from emprox.validation import as_architectures, check_at_least, infer_space
+from emprox.spaces import Architecture, SearchSpace, as_architectures, get_space, infer_space
+from emprox.validation import check_at_least
 
 if TYPE_CHECKING:
     from typing import Self

@@ -84,12 +84,13 @@ class SequenceEncoding(Encoding):
             raise InvalidArchitectureError(f"expected token rows of length {self.length}, got an array of shape {tokens.shape}")
         lowest = np.where(self._is_op, 3, 1)
         highest = np.where(self._is_op, len(self.vocabulary) - 1, 2)
-        wrong = (tokens != 0) & ((tokens < lowest) | (tokens > highest))
+        absent = tokens[:, self._is_op][:, self._targets - 1] == 0
+        wrong = np.where(absent, tokens != 0, (tokens < lowest) | (tokens > highest))
         if wrong.any():
             row, position = np.argwhere(wrong)[0]
             raise InvalidArchitectureError(
                 f"row {row}: token {tokens[row, position]} at position {position} ({self.names[position]}), "
-                f"expected {lowest[position]} to {highest[position]}"
+                f"expected {lowest[position]} to {highest[position]}, or 0 in all tokens of an absent node"
             )
         n = self.space.max_nodes
         adjacency = np.zeros((len(tokens), n, n), dtype=np.int8)

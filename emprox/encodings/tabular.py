@@ -36,7 +36,7 @@ class OneHotEncoding(Encoding):
         """Return indicators, ndarray of shape (n_archs, len(names))."""
         cells = self.space.cells(architectures)
         numbers = np.arange(1, len(self.space.ops) + 1)
-        columns = (cells.ops[:, 1:-1, None] == numbers).reshape(len(cells.ops), -1)
+        columns = (cells.ops[:, 1:-1, None] == numbers).reshape(len(cells.ops), (cells.ops.shape[1] - 2) * len(numbers))
         if self.space.topology is None:
             upper = np.triu_indices(self.space.max_nodes, k=1)
             columns = np.concatenate([cells.adjacency[:, upper[0], upper[1]], columns], axis=1)
@@ -85,7 +85,7 @@ class PathEncoding(Encoding):
             has_op = np.where(is_output | (cells.ops[:, j] < 0), -1, cells.ops[:, j] - 1)[:, None] == np.arange(k)
             reached.append(
                 {
-                    length + 1: (sequences[:, :, None] & has_op[:, None, :]).reshape(b, -1)
+                    length + 1: (sequences[:, :, None] & has_op[:, None, :]).reshape(b, k ** (length + 1))
                     for length, sequences in arriving.items()
                     if length < longest
                 }

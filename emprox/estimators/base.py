@@ -16,8 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 from emprox.errors import CorruptFileError, InvalidDataError, InvalidOptionError
 from emprox.persistence import read_folder, write_folder
 from emprox.registry import Registry, nearest, parse_spec
-from emprox.spaces import Architecture, SearchSpace, get_space
-from emprox.validation import as_architectures, as_spread, as_targets, infer_space
+from emprox.spaces import Architecture, SearchSpace, as_architectures, get_space, infer_space
+from emprox.validation import as_spread, as_targets
 
 if TYPE_CHECKING:
     from typing import Self

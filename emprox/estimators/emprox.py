@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 
 from emprox.encoders import ENCODERS, Encoder, SequenceAutoencoder
 from emprox.errors import InvalidDataError, InvalidOptionError
 from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.index import EmbeddingIndex
 from emprox.registry import nearest
-from emprox.spaces import Architecture, SearchSpace
-from emprox.validation import as_architectures, as_spread, as_targets, check_at_least
+from emprox.spaces import Architecture, SearchSpace, as_architectures
+from emprox.validation import as_spread, as_targets, check_at_least
 
 if TYPE_CHECKING:
     from typing import Self
@@ -193,7 +194,7 @@ class EmProx(ArchitectureRegressor):
         encoder = SequenceAutoencoder() if self.encoder is None else clone(self.encoder)
         if encoder.get_params(deep=False).get("random_state", 0) is None:
             encoder.set_params(random_state=self.random_state)
-        self.encoder_ = encoder.fit(self.architectures_)
+        self.encoder_ = encoder.fit(self.architectures_, self.y_)
         self.index_ = EmbeddingIndex(self.encoder_.dim)
         self.index_.add(self._embed(self.architectures_))
         self._calibrate()
@@ -290,10 +291,14 @@ class EmProx(ArchitectureRegressor):
 
     def _write(self, folder: Path) -> dict[str, Any]:
         self.index_.save(folder / VECTORS)
-        return {"encoder": self.encoder_.kind, "encoder_state": self.encoder_.write(folder)}
+        return {
+            "encoder": self.encoder_.kind,
+            "encoder_state": self.encoder_.write(folder),
+            "frozen": isinstance(self.encoder, FrozenEstimator),
+        }
 
     def _read_state(self, folder: Path, state: dict[str, Any]) -> None:
         self.encoder_ = ENCODERS.get(state["encoder"]).read(folder, state["encoder_state"])
-        self.encoder = clone(self.encoder_)
+        self.encoder = FrozenEstimator(self.encoder_) if state["frozen"] else clone(self.encoder_)
         self.index_ = EmbeddingIndex.load(folder / VECTORS)
         self._calibrate()

@@ -49,9 +49,9 @@ TABLES: Registry[TableEntry] = Registry("table", {}, group="emprox.tables")
 TABLES.register(
     "bundled",
     TableEntry(
-        "nasbench201_mnist1d.csv",
-        {"mnist1d": read_bundled},
-        "Trained for emprox; MNIST-1D: Greydanus and Kobak, Scaling Down Deep Learning with MNIST-1D, ICML 2024.",
+        "nasbench201_digits.csv",
+        {"digits": read_bundled},
+        "Trained for emprox; digits: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI 1998.",
         bundled=True,
     ),
 )

@@ -1,0 +1,93 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emprox import Protocol, load_table, run_benchmark
+from emprox.errors import InvalidOptionError, UnknownNameError
+from emprox.estimators import XGBoost
+from emprox.report import score
+
+QUICK = "xgboost:n_estimators=5"
+
+
+def test_results_are_those_of_the_documented_splits() -> None:
+    run = run_benchmark("bundled", [QUICK], Protocol((20, 50), test_size=100, trials=2, seed=3))
+    table = load_table("bundled")
+    values = table.target()[1]
+    assert [(r["train_size"], r["trial"]) for r in run["results"]] == [(20, 0), (20, 1), (50, 0), (50, 1)]
+    for result in run["results"]:
+        order = np.random.default_rng([3, result["trial"]]).permutation(len(table))
+        test, train = order[:100], order[100 : 100 + result["train_size"]]
+        estimator = XGBoost(n_estimators=5).fit([table.architectures[i] for i in train], values[train])
+        expected = score(values[test], estimator.predict([table.architectures[i] for i in test]))
+        assert {name: result[name] for name in expected} == pytest.approx(expected)
+        assert result["fit_seconds"] > 0
+        assert result["query_seconds_per_architecture"] > 0
+    json.dumps(run, allow_nan=False)
+
+
+def test_facts_and_summary() -> None:
+    run = run_benchmark("bundled", [QUICK], Protocol((30,), test_size="rest", trials=3))
+    table = load_table("bundled")
+    facts = {name: run[name] for name in ("table", "target", "population", "split", "threads", "trials", "seed", "jobs")}
+    assert facts == {
+        "table": "bundled",
+        "target": table.target()[0],
+        "population": len(table),
+        "split": "row",
+        "threads": 1,
+        "trials": 3,
+        "seed": 0,
+        "jobs": 1,
+    }
+    assert run["machine"]["packages"]["torch"]
+    kendalls = [r["kendall"] for r in run["results"]]
+    (row,) = run["summary"]
+    assert (row["estimator"], row["train_size"], row["trials"]) == (QUICK, 30, 3)
+    assert (row["kendall_mean"], row["kendall_std"]) == pytest.approx((np.mean(kendalls), np.std(kendalls, ddof=1)))
+
+
+def test_processes_give_the_same_scores() -> None:
+    one, two = (run_benchmark("bundled", [QUICK, "emprox-paper:epochs=1"], Protocol((20,), 50, 2, jobs=n)) for n in (1, 2))
+    names = ("estimator", "trial", "kendall", "mae")
+    assert [[r[n] for n in names] for r in one["results"]] == [[r[n] for n in names] for r in two["results"]]
+
+
+def test_population_and_class_split(tables_root: Path) -> None:
+    protocol = Protocol((20,), 50, 1, split="class", population="no-none")
+    run = run_benchmark("nasbench201", [QUICK], protocol, tables_root=tables_root)
+    expected = len(load_table("nasbench201", tables_root).population("no-none").population("classes"))
+    assert run["population"] == expected < 4_096
+
+
+def test_progress_counts_every_fit() -> None:
+    told: list[tuple[int, int]] = []
+    run_benchmark("bundled", [QUICK], Protocol((10, 20), 50, 2), progress=lambda *step: told.append(step))
+    assert told == [(i, 4) for i in range(1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"train_sizes": ()}, "at least one training size"),
+        ({"train_sizes": (0,)}, "train_size"),
+        ({"trials": 0}, "trials"),
+        ({"threads": 0}, "threads"),
+        ({"seed": -1}, "seed"),
+        ({"test_size": 0}, "test_size"),
+        ({"split": "column"}, "split must be"),
+    ],
+)
+def test_impossible_protocols(options: dict, message: str) -> None:
+    with pytest.raises(InvalidOptionError, match=message):
+        Protocol(**{"train_sizes": (10,), **options})
+
+
+def test_names_are_checked_before_anything_runs() -> None:
+    for table, estimator in (("bundle", QUICK), ("bundled", "xgbost"), ("bundled:cifar", QUICK)):
+        with pytest.raises(UnknownNameError):
+            run_benchmark(table, [estimator], Protocol((10,), 50, 1))
+    with pytest.raises(InvalidOptionError, match="test rows and 10 training rows were asked"):
+        run_benchmark("bundled", [QUICK], Protocol((10,), 100_000, 1))
