@@ -56,9 +56,7 @@ SETTINGS = {
     "mnist1d-fresh": Setting("mnist1d", train_size=6000, epochs=3, batch_size=100, learning_rate=1e-2),
     "digits": Setting("digits", train_size=400, epochs=20, batch_size=100, learning_rate=1e-2),
     "digits-low-rate": Setting("digits", train_size=400, epochs=20, batch_size=50, learning_rate=3e-3, channels=4),
-    "digits-more-data": Setting("digits", train_size=800, epochs=10, batch_size=50, learning_rate=3e-3, channels=4),
     "digits-lower-rate": Setting("digits", train_size=400, epochs=20, batch_size=50, learning_rate=1.5e-3, channels=4),
-    "digits-longer": Setting("digits", train_size=400, epochs=40, batch_size=100, learning_rate=3e-3, channels=4),
 }
 CHOSEN = "digits-low-rate"
 CURVE_SIZE = 500

@@ -20,7 +20,5 @@ values, stds = estimator.predict(candidates, return_std=True)
 best = int(values.argmax())
 print(f"the best of 1,000 random cells: {candidates[best]}")
 print(f"estimate {values[best]:.1f}, standard deviation {stds[best]:.1f}; its nearest measured cells:")
-for neighbor in estimator.explain(candidates[best])["neighbors"][:3]:
-    print(
-        f"  {neighbor['architecture']}  accuracy {neighbor['value']:.1f}, distance {neighbor['distance']:.3f}, weight {neighbor['weight']:.2f}"
-    )
+for row in estimator.explain(candidates[best])["neighbors"][:3]:
+    print(f"  {row['architecture']}  accuracy {row['value']:.1f}, distance {row['distance']:.3f}, weight {row['weight']:.2f}")

@@ -23,9 +23,8 @@ with tempfile.TemporaryDirectory() as folder:
             writer.writerow([cell, 80 + 2 * convolutions + rng.normal(), 1.0])
 
     table = read_csv(results, space, "val_accuracy", std="std")
-    EmProx(random_state=0).fit(table.architectures, table.targets["val_accuracy"], table.spreads["val_accuracy"]).save(
-        Path(folder) / "model"
-    )
+    model = EmProx(random_state=0).fit(table.architectures, table.targets["val_accuracy"], table.spreads["val_accuracy"])
+    model.save(Path(folder) / "model")
 
     candidates = space.sample(rng, 5)
     for cell, value, std in zip(candidates, *load(Path(folder) / "model").predict(candidates, return_std=True), strict=True):
