@@ -286,15 +286,19 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
         table.add_column(name, justify="right" if isinstance(value, float) else "left", no_wrap=True, overflow="fold")
     for row in rows:
         table.add_row(*(_number(value) for value in row.values()))
-    wide = Console(highlight=False, width=max(out.width, 200)) if not out.is_terminal else out
-    wide.print(table, soft_wrap=True, crop=False)
+    _print_table(table)
+
+
+def _print_table(table: Table) -> None:
+    """Print a table whole: a terminal narrower than it wraps its lines, and a file or pipe has no width."""
+    Console(highlight=False, width=max(out.width, 250)).print(table, soft_wrap=True, crop=False)
 
 
 def _print_summary(run: dict[str, Any]) -> None:
     title = f"{run['table']}, {run['target']}: {run['population']} rows, {run['split']} split, {run['trials']} trials, mean (sd)"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("estimator", "labels", "Kendall", "Spearman", "MAE", "fit s", "query ms per architecture"):
-        table.add_column(name, justify="left" if name == "estimator" else "right")
+        table.add_column(name, justify="left" if name == "estimator" else "right", no_wrap=True)
     for row in run["summary"]:
         table.add_row(
             row["estimator"],
@@ -303,7 +307,7 @@ def _print_summary(run: dict[str, Any]) -> None:
             f"{row['fit_seconds_mean']:.3f}",
             f"{1000 * row['query_seconds_per_architecture_mean']:.4f}",
         )
-    out.print(table)
+    _print_table(table)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,184 @@
+"""Many computation graphs as flat arrays, so that one pass of dynamic programming serves them all.
+
+Letters: G graphs, M nodes of all graphs together, E edges, C columns of a quantity that is passed along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emprox.spaces import CellBatch, ComputationGraph
+
+__all__ = ["GraphBatch"]
+
+Ints = NDArray[np.integer]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GraphBatch:
+    """Graphs side by side. Nodes are numbered step by step: first the inputs of all graphs, then the second nodes, and so on."""
+
+    kinds: Ints
+    """(M,) number of each node's operator; -1 for inputs and outputs."""
+    graph: Ints
+    """(M,) graph of each node."""
+    outputs: Ints
+    """(G,) output node of each graph; its input is the node with the graph's own number."""
+    sources: Ints
+    """(E,) source of each edge, ordered by target."""
+    targets: Ints
+    """(E,) target of each edge."""
+    multiplicity: Ints
+    """(E,) how many parallel edges it stands for."""
+    steps: Ints
+    """(E,) position of each edge's target in its graph, never decreasing."""
+
+    def __len__(self) -> int:
+        return len(self.outputs)
+
+    @classmethod
+    def from_graphs(cls, graphs: Sequence[ComputationGraph], names: Sequence[str]) -> GraphBatch:
+        """Return the batch of graphs whose operators have these names."""
+        number = {name: i for i, name in enumerate(names)}
+        sizes = np.array([len(graph) for graph in graphs], dtype=np.int64)
+        kinds = np.array([number.get(kind, -1) for graph in graphs for kind in graph.kinds], dtype=np.int64)
+        pairs = np.array([edge for graph in graphs for edge in graph.edges], dtype=np.int64).reshape(-1, 2)
+        owner = np.repeat(np.arange(len(graphs)), [len(graph.edges) for graph in graphs])
+        unique, multiplicity = np.unique(np.column_stack([owner, pairs]), axis=0, return_counts=True)
+        return cls._from_lists(sizes, kinds, unique[:, 0], unique[:, 1], unique[:, 2], multiplicity)
+
+    @classmethod
+    def from_cells(cls, cells: CellBatch, *, removed: Sequence[int] = (), contracted: Sequence[int] = ()) -> GraphBatch:
+        """Return the pruned graphs of a batch of cells, without building one by one.
+
+        Parameters
+        ----------
+        cells : CellBatch
+            Adjacency (B, N, N) and op numbers (B, N); kinds of the result are op numbers less one.
+        removed : sequence of int
+            Op numbers that pass nothing on.
+        contracted : sequence of int
+            Op numbers that change nothing and become wires.
+        """
+        ops = cells.ops.astype(np.int64)
+        counts = cells.adjacency.astype(np.int64) * ~np.isin(ops, removed)[:, :, None] * ~np.isin(ops, removed)[:, None, :]
+        n = ops.shape[1]
+        for node in range(1, n - 1):
+            wire = np.isin(ops[:, node], contracted)
+            if wire.any():
+                counts[wire] += counts[wire][:, :, node, None] * counts[wire][:, None, node, :]
+                counts[wire, :, node] = counts[wire, node, :] = 0
+        output = np.where(ops == ops.max(initial=0), np.arange(n), 0).max(axis=1)
+        alive = (
+            _reached(counts, np.zeros(len(ops), dtype=np.int64))
+            & _reached(counts[:, ::-1, ::-1].transpose(0, 2, 1), n - 1 - output)[:, ::-1]
+        )
+        alive[:, 0] = True
+        alive[np.arange(len(ops)), output] = True
+        place = np.cumsum(alive, axis=1) - 1
+        kinds = ops - 1
+        kinds[np.arange(len(ops)), output] = -1
+        owner, source, target = np.nonzero(counts * alive[:, :, None] * alive[:, None, :])
+        return cls._from_lists(
+            alive.sum(axis=1), kinds[alive], owner, place[owner, source], place[owner, target], counts[owner, source, target]
+        )
+
+    @classmethod
+    def _from_lists(cls, sizes: Ints, kinds: Ints, owner: Ints, source: Ints, target: Ints, multiplicity: Ints) -> GraphBatch:
+        """Number the nodes step by step: given graph by graph, sizes (G,), kinds (M,) and edges between places in a graph."""
+        starts = np.cumsum(sizes) - sizes
+        graph = np.repeat(np.arange(len(sizes)), sizes)
+        step = np.arange(len(kinds)) - starts[graph]
+        order = np.argsort(step, kind="stable")
+        number = np.empty_like(order)
+        number[order] = np.arange(len(order))
+        targets = number[starts[owner] + target]
+        by_target = np.argsort(targets, kind="stable")
+        return cls(
+            kinds[order],
+            graph[order],
+            number[starts + sizes - 1],
+            number[starts[owner] + source][by_target],
+            targets[by_target],
+            multiplicity[by_target],
+            target[by_target],
+        )
+
+    @cached_property
+    def _passes(self) -> list[tuple[slice, Ints, Ints]]:
+        """For each step: its edges, the nodes they lead to, and where the edges of each node start among them."""
+        bounds = np.searchsorted(self.steps, np.arange(self.steps.max(initial=0) + 2))
+        passes = []
+        for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+            if high > low:
+                nodes, first = np.unique(self.targets[low:high], return_index=True)
+                passes.append((slice(int(low), int(high)), nodes, first))
+        return passes
+
+    def sum_over_paths(self, weights: Floats) -> Floats:
+        """Return, for each node, the sum over all paths from the input of the product of node weights (M, C), itself included.
+
+        Parallel edges are different paths. Nodes that no path reaches get 0.
+        """
+        total = np.zeros_like(weights)
+        total[: len(self)] = weights[: len(self)]
+        for edges, nodes, first in self._passes:
+            arriving = total[self.sources[edges]] * self.multiplicity[edges, None]
+            total[nodes] = np.add.reduceat(arriving, first, axis=0) * weights[nodes]
+        return total
+
+    def best_path(self, lengths: Floats, extreme: np.ufunc) -> Floats:
+        """Return the smallest (``numpy.minimum``) or largest sum of node lengths (M, C) over paths to each node.
+
+        A node that no path reaches, and a path through an infinite length, get the infinity that no path wins.
+        """
+        worst = np.inf if extreme is np.minimum else -np.inf
+        best = np.full_like(lengths, worst)
+        best[: len(self)] = lengths[: len(self)]
+        for edges, nodes, first in self._passes:
+            best[nodes] = extreme.reduceat(best[self.sources[edges]], first, axis=0) + lengths[nodes]
+        return best
+
+    def on_longest_paths(self, lengths: Floats, quantity: Floats) -> Floats:
+        """Return the mean, over the longest paths from input to output, of the sum of a node quantity (M, C) along them.
+
+        Parameters
+        ----------
+        lengths : ndarray of shape (M, 1)
+            Node lengths that define which paths are longest; all of them count, so that ties do not depend on numbering.
+        quantity : ndarray of shape (M, C)
+
+        Returns
+        -------
+        ndarray of shape (G, C), 0 where there is no path.
+        """
+        best = self.best_path(lengths, np.maximum)[:, 0]
+        paths = np.zeros((len(best), 1))
+        paths[: len(self)] = 1
+        total = quantity * paths
+        for edges, nodes, first in self._passes:
+            source, target = self.sources[edges], self.targets[edges]
+            tight = best[source] + lengths[target, 0] == best[target]
+            weight = (tight * self.multiplicity[edges])[:, None]
+            paths[nodes] = np.add.reduceat(paths[source] * weight, first, axis=0)
+            total[nodes] = np.add.reduceat(total[source] * weight, first, axis=0) + quantity[nodes] * paths[nodes]
+        return total[self.outputs] / np.maximum(paths[self.outputs], 1)
+
+    def count_nodes(self, quantity: Floats) -> Floats:
+        """Return the sum of a node quantity (M, C) over the nodes of each graph, (G, C)."""
+        return np.column_stack([np.bincount(self.graph, column, minlength=len(self)) for column in quantity.T])
+
+
+def _reached(counts: Ints, start: Ints) -> NDArray[np.bool_]:
+    """Return which nodes (B, N) forward edges lead to from one start in each graph (B,)."""
+    reached = np.zeros(counts.shape[:2], dtype=bool)
+    reached[np.arange(len(start)), start] = True
+    for node in range(1, counts.shape[1]):
+        reached[:, node] |= (reached[:, :node] & (counts[:, :node, node] > 0)).any(axis=1)
+    return reached
