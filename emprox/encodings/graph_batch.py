@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,7 @@ class GraphBatch:
 
     @classmethod
     def _from_lists(cls, sizes: Ints, kinds: Ints, owner: Ints, source: Ints, target: Ints, multiplicity: Ints) -> GraphBatch:
-        """Number the nodes step by step: given graph by graph, sizes (G,), kinds (M,) and edges between places in a graph."""
+        """Return the batch of graphs listed one after the other: sizes (G,), kinds (M,), edges between places in a graph."""
         starts = np.cumsum(sizes) - sizes
         graph = np.repeat(np.arange(len(sizes)), sizes)
         step = np.arange(len(kinds)) - starts[graph]
@@ -113,12 +114,12 @@ class GraphBatch:
     @cached_property
     def _passes(self) -> list[tuple[slice, Ints, Ints]]:
         """For each step: its edges, the nodes they lead to, and where the edges of each node start among them."""
-        bounds = np.searchsorted(self.steps, np.arange(self.steps.max(initial=0) + 2))
-        passes = []
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+        bounds = np.searchsorted(self.steps, np.arange(self.steps.max(initial=0) + 2)).tolist()
+        passes: list[tuple[slice, Ints, Ints]] = []
+        for low, high in pairwise(bounds):
             if high > low:
                 nodes, first = np.unique(self.targets[low:high], return_index=True)
-                passes.append((slice(int(low), int(high)), nodes, first))
+                passes.append((slice(low, high), nodes, first))
         return passes
 
     def sum_over_paths(self, weights: Floats) -> Floats:
