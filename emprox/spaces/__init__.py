@@ -5,6 +5,18 @@ Next: `emprox.encodings` turns architectures into numbers.
 """
 
 from emprox.spaces.base import SPACES, Architecture, CellBatch, SearchSpace, get_space
+from emprox.spaces.choices import ChoiceSpace
 from emprox.spaces.graph import ComputationGraph
+from emprox.spaces.primitives import PRIMITIVES, NodeAttributes
 
-__all__ = ["SPACES", "Architecture", "CellBatch", "ComputationGraph", "SearchSpace", "get_space"]
+__all__ = [
+    "PRIMITIVES",
+    "SPACES",
+    "Architecture",
+    "CellBatch",
+    "ChoiceSpace",
+    "ComputationGraph",
+    "NodeAttributes",
+    "SearchSpace",
+    "get_space",
+]

@@ -88,8 +88,19 @@ LAYERS: dict[str, Callable[[NodeAttributes, NodeAttributes], nn.Module]] = {
 }
 
 
+FUNCTIONS = {
+    "norm": ("batch",),
+    "activation": tuple(ACTIVATIONS),
+    "pool": ("max", "avg"),
+    "reshape": ("flatten", "shift"),
+}
+"""Functions of a kind that can be built; other kinds have none."""
+
+
 class GraphModule(nn.Module):
     """A network that computes what its graph says, node by node; weights are random.
+
+    Graphs do not record the padding of a window; it is that of `NetworkBuilder`, which keeps the size before the stride.
 
     Nodes that the output does not depend on keep their weights but are not run.
 
@@ -115,10 +126,11 @@ class GraphModule(nn.Module):
         self.last_use = {node: max(t for t in targets[node] if t in needed) for node in needed - {len(graph) - 1}}
 
     def _layer(self, graph: ComputationGraph, node: int) -> nn.Module:
-        kind, source = graph.kinds[node], self.sources[node]
-        if kind not in LAYERS or not source:
+        kind, source, function = graph.kinds[node], self.sources[node], graph.attributes[node].function
+        if kind not in LAYERS or not source or function not in FUNCTIONS.get(kind, ("",)):
             raise InvalidArchitectureError(
-                f"cannot build node {node} of kind {kind!r} with {len(source)} inputs; known kinds: {', '.join(LAYERS)}"
+                f"cannot build node {node}, {kind!r} with function {function!r} and {len(source)} inputs; "
+                f"known kinds: {', '.join(LAYERS)}, with functions {FUNCTIONS}"
             )
         return LAYERS[kind](graph.attributes[source[0]], graph.attributes[node])
 

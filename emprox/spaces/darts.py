@@ -88,10 +88,8 @@ class DARTS(ChoiceSpace):
             two = False
         return self.from_numbers([n for cell in value for n in _numbers(cell, description)] if two else value, description)
 
-    def _read(self, text: str) -> Sequence[int] | None:
-        return None
-
-    def _expected(self) -> str:
+    def expected(self) -> str:
+        """Return what `parse` reads, for its errors."""
         ops = ", ".join(f"{i} {op}" for i, op in enumerate(CHOSEN))
         return f"or two lists (normal, reduce) of eight (source, op) pairs, or a genotype; ops are {ops}"
 

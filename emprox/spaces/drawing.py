@@ -16,6 +16,8 @@ __all__ = ["draw", "layout", "to_svg"]
 COLUMN, ROW, HEIGHT, CHARACTER = 150, 60, 28, 7.5
 """Distance of neighbours in a layer and of layers, height of a box and width of a letter, in pixels."""
 
+ARROW = {"arrowstyle": "->", "color": "gray", "shrinkA": 10, "shrinkB": 10}
+
 
 def layout(graph: ComputationGraph) -> list[tuple[float, int]]:
     """Return (x, layer) of each node, layers from the input down; nodes of a layer stand next to each other around x = 0.
@@ -72,15 +74,16 @@ def draw(graph: ComputationGraph, ax: Axes | None = None) -> Axes:
         Where to draw; by default a new figure.
     """
     pyplot = import_optional("matplotlib.pyplot", "plots")
-    axes: Axes = pyplot.subplots()[1] if ax is None else ax
     places = [(x, -depth) for x, depth in layout(graph)]
+    width, height = max(x for x, _ in places) - min(x for x, _ in places), -min(y for _, y in places)
+    axes: Axes = pyplot.subplots(figsize=(1.5 * width + 3, 0.7 * height + 1))[1] if ax is None else ax
     for s, t, shift in _shifted(graph):
         style = f"arc3,rad={0.02 * shift}"
-        axes.annotate("", places[t], places[s], arrowprops={"arrowstyle": "->", "connectionstyle": style, "color": "gray"})
+        axes.annotate("", places[t], places[s], arrowprops={**ARROW, "connectionstyle": style})
     for place, label in zip(places, _labels(graph), strict=True):
         axes.text(*place, label, ha="center", va="center", bbox={"boxstyle": "round", "facecolor": "white"})
-    axes.set_xlim(min(x for x, _ in places) - 1, max(x for x, _ in places) + 1)
-    axes.set_ylim(min(y for _, y in places) - 1, 1)
+    axes.set_xlim(-width / 2 - 1, width / 2 + 1)
+    axes.set_ylim(-height - 0.5, 0.5)
     axes.set_axis_off()
     return axes
 

@@ -89,8 +89,13 @@ class ComputationGraph:
         return sum(node.macs for node in self.attributes)
 
     def without(self, kind: str) -> ComputationGraph:
-        """Return the graph without the nodes of a kind that passes nothing on (``none``, ``zero``)."""
-        return self._keep([node for node, k in enumerate(self.kinds) if k != kind])
+        """Return the graph without the nodes of a kind that passes nothing on (``none``, ``zero``).
+
+        A node stays where a target takes its inputs one by one: zeros in a concatenation still take up channels.
+        """
+        if kind not in self.kinds:
+            return self
+        return self._keep([node for node, k in enumerate(self.kinds) if k != kind or not self._feeds_sums(node)])
 
     def contracted(self, kind: str) -> ComputationGraph:
         """Return the graph with the nodes of a kind that changes nothing (``skip_connect``) replaced by wires.
@@ -161,8 +166,10 @@ class ComputationGraph:
         return _reachable(0, targets) & _reachable(len(self) - 1, sources)
 
     def _is_wire(self, node: int) -> bool:
-        sources, targets = self.neighbours
-        return len(sources[node]) == 1 or SEPARATE.isdisjoint([self.kinds[target] for target in targets[node]])
+        return len(self.neighbours[0][node]) == 1 or self._feeds_sums(node)
+
+    def _feeds_sums(self, node: int) -> bool:
+        return SEPARATE.isdisjoint([self.kinds[target] for target in self.neighbours[1][node]])
 
     @staticmethod
     def _counted(rows: list[list[int]]) -> list[dict[int, int]]:

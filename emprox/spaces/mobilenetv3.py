@@ -70,10 +70,8 @@ class OFAMobileNetV3(ChoiceSpace):
             value = read_literal(description.strip().removeprefix(f"{self.name}:").strip())
         return self.from_numbers(_numbers(value, description) if isinstance(value, Mapping) else value, description)
 
-    def _read(self, text: str) -> Sequence[int] | None:
-        return None
-
-    def _expected(self) -> str:
+    def expected(self) -> str:
+        """Return what `parse` reads, for its errors."""
         return (
             f"or a mapping with 'ks' and 'e' (20 numbers from {KERNELS} and {EXPANSIONS}), 'd' (5 from {DEPTHS}) and 'r' "
             f"({RESOLUTIONS[0]} to {RESOLUTIONS[-1]} in steps of 4)"

@@ -59,10 +59,12 @@ class NASBench201(FeatureMapSpace):
     topology = topology(EDGES)
     choices = dict.fromkeys([f"node{number}" for number in range(1, 7)], OPS)
 
-    def _read(self, text: str) -> Sequence[int] | None:
+    def read_text(self, text: str) -> Sequence[int] | None:
+        """Read the benchmark's string."""
         return None if text.startswith(("(", "[")) else _read_text(text)
 
-    def _expected(self) -> str:
+    def expected(self) -> str:
+        """Return what `parse` reads, for its errors."""
         numbers = ", ".join(f"{i} {op}" for i, op in enumerate(OPS))
         return f"six op numbers from 0 to 4 ({numbers}) or an architecture string |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
 

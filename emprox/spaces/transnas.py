@@ -51,13 +51,15 @@ class TransNASBench101Micro(FeatureMapSpace):
     topology = topology(EDGES)
     choices = dict.fromkeys([f"node{number}" for number in range(1, 7)], OPS)
 
-    def _read(self, text: str) -> Sequence[int] | None:
+    def read_text(self, text: str) -> Sequence[int] | None:
+        """Read the benchmark's string."""
         digits = text.removeprefix(PREFIX)
         if digits == text or [len(group) for group in digits.split("_")] != [1, 2, 3]:
             return None
         return [int(digit) if digit.isdecimal() else -1 for digit in digits.replace("_", "")]
 
-    def _expected(self) -> str:
+    def expected(self) -> str:
+        """Return what `parse` reads, for its errors."""
         return f"six op numbers from 0 to 3 ({', '.join(OPS)}) or an architecture string {PREFIX}1_02_333"
 
     def format(self, architecture: Architecture) -> str:

@@ -133,6 +133,14 @@ def test_a_sum_in_front_of_a_concatenation_is_no_wire() -> None:
     assert len(single.contracted("identity")) == len(single) - 1
 
 
+def test_zeros_in_a_concatenation_stay() -> None:
+    kinds = ("input", "zero", "a", "concat", "output")
+    joined = ComputationGraph(kinds, ((0, 1), (0, 2), (1, 3), (2, 3), (3, 4)))
+    assert joined.simplified() == joined
+    summed = ComputationGraph(("input", "zero", "a", "b", "output"), joined.edges)
+    assert summed.simplified().kinds == ("input", "a", "b", "output")
+
+
 @pytest.mark.parametrize(
     ("kinds", "edges", "attributes"),
     [
@@ -239,3 +247,35 @@ def test_pictures_show_every_node_and_edge() -> None:
 
 def test_json_names_its_format() -> None:
     assert json.loads(to_json(network()))["format"] == 1
+
+
+def test_a_module_needs_kinds_and_functions_that_can_be_built() -> None:
+    from emprox.spaces._modules import GraphModule
+
+    def graph(kind: str, function: str) -> ComputationGraph:
+        nodes = (NodeAttributes(channels=4), NodeAttributes(channels=4, function=function), NodeAttributes(channels=4))
+        return ComputationGraph(("input", kind, "output"), ((0, 1), (1, 2)), nodes)
+
+    GraphModule(graph("activation", "relu"))
+    for kind, function in (("softmax", ""), ("norm", "layer"), ("activation", "gelu"), ("conv", "transposed")):
+        with pytest.raises(InvalidArchitectureError, match=kind):
+            GraphModule(graph(kind, function))
+
+
+def test_a_module_computes_what_its_graph_says() -> None:
+    import torch
+
+    from emprox.spaces._modules import GraphModule
+
+    net = NetworkBuilder(2, (6, 6))
+    x = net.relu(0)
+    twice = net.add([x, x])
+    joined = net.concat([twice, net.split(x, 1), net.zero(x, channels=1)])
+    gated = net.mul(joined, net.mean(joined))
+    module = GraphModule(net.build(net.pool(net.shift(gated), "max", 2, stride=2)))
+    value = torch.randn(3, 2, 6, 6)
+    relu = value.relu()
+    expected = torch.cat([2 * relu, relu[:, :1], 0 * relu[:, :1]], dim=1)
+    expected = expected * expected.mean((2, 3), keepdim=True)
+    shifted = torch.nn.functional.pad(expected, (0, 1, 0, 1))[:, :, 1:, 1:]
+    torch.testing.assert_close(module(value), torch.nn.functional.max_pool2d(shifted, 2))
