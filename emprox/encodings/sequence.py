@@ -1,4 +1,4 @@
-"""The token sequence of NAO and SemiNAS: node by node, its incoming edges and then its op."""
+"""The token sequence that a space brings; for cells that of NAO and SemiNAS, node by node, edges and then the op."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emprox.encodings.base import Encoding
-from emprox.errors import InvalidArchitectureError
 from emprox.spaces import Architecture, SearchSpace
+from emprox.spaces.sequences import FORMATS
 
 __all__ = ["SequenceEncoding"]
 
 
 class SequenceEncoding(Encoding):
-    """Cells as token sequences of fixed length, and back.
+    """Architectures as token sequences of fixed length, and back.
 
-    Node j = 1 .. N-1 contributes j edge tokens (1 no edge, 2 edge, from nodes 0 .. j-1) and one op token (op number + 2,
-    so 3 to K + 2 are ops and K + 3 is the output); absent nodes are 0. T = (N + 2)(N - 1) / 2, 35 for NAS-Bench-201.
+    A cell is written node by node (`CellSequence`, 35 tokens for NAS-Bench-201), a space of two cells or a
+    chain of blocks choice by choice (`ChoiceSequence`): whichever its ``sequence_by`` names.
 
     References
     ----------
@@ -38,38 +38,26 @@ class SequenceEncoding(Encoding):
 
     def __init__(self, space: str | SearchSpace) -> None:
         super().__init__(space)
-        n = self.space.max_nodes
-        targets = np.concatenate([np.full(j + 1, j) for j in range(1, n)])
-        sources = np.concatenate([np.arange(j + 1) for j in range(1, n)])
-        self._is_op = sources == targets
-        self._sources, self._targets = sources, targets
+        self._format = FORMATS.get(self.space.sequence_by)(self.space)
 
     @property
     def length(self) -> int:
         """T, tokens in a sequence."""
-        return len(self._targets)
+        return len(self._format.names)
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """Meaning of each of the V = K + 4 tokens."""
-        return ("absent", "no edge", "edge", *self.space.ops, "output")
+        """Meaning of each of the V tokens; V = K + 4 for the node-by-node form."""
+        return self._format.vocabulary
 
     @property
     def names(self) -> tuple[str, ...]:
-        """``i->j`` for edge tokens, ``op j`` for op tokens."""
-        pairs = zip(self._sources, self._targets, self._is_op, strict=True)
-        return tuple(f"op {target}" if is_op else f"{source}->{target}" for source, target, is_op in pairs)
+        """``i->j`` for edge tokens and ``op j`` for op tokens, or the names of the space's choices."""
+        return self._format.names
 
     def transform(self, architectures: Sequence[Architecture]) -> NDArray[np.int8]:
         """Return tokens, ndarray of shape (n_archs, T)."""
-        cells = self.space.cells(architectures)
-        tokens = np.where(
-            self._is_op,
-            cells.ops[:, self._targets] + 2,
-            cells.adjacency[:, self._sources, self._targets] + 1,
-        )
-        tokens[cells.ops[:, self._targets] < 0] = 0
-        return tokens.astype(np.int8)
+        return self._format.transform(architectures)
 
     def inverse_transform(self, tokens: NDArray[np.integer]) -> list[Architecture]:
         """Return the architectures of token rows, ndarray of shape (n_archs, T).
@@ -79,24 +67,4 @@ class SequenceEncoding(Encoding):
         InvalidArchitectureError
             If the shape is another, or a row is no sequence of this space.
         """
-        tokens = np.asarray(tokens)
-        if tokens.ndim != 2 or tokens.shape[1] != self.length:
-            raise InvalidArchitectureError(f"expected token rows of length {self.length}, got an array of shape {tokens.shape}")
-        lowest = np.where(self._is_op, 3, 1)
-        highest = np.where(self._is_op, len(self.vocabulary) - 1, 2)
-        absent = tokens[:, self._is_op][:, self._targets - 1] == 0
-        wrong = np.where(absent, tokens != 0, (tokens < lowest) | (tokens > highest))
-        if wrong.any():
-            row, position = np.argwhere(wrong)[0]
-            raise InvalidArchitectureError(
-                f"row {row}: token {tokens[row, position]} at position {position} ({self.names[position]}), "
-                f"expected {lowest[position]} to {highest[position]}, or 0 in all tokens of an absent node"
-            )
-        n = self.space.max_nodes
-        adjacency = np.zeros((len(tokens), n, n), dtype=np.int8)
-        edge = ~self._is_op
-        adjacency[:, self._sources[edge], self._targets[edge]] = tokens[:, edge] == 2
-        ops = np.zeros((len(tokens), n), dtype=np.int8)
-        op_tokens = tokens[:, self._is_op]
-        ops[:, 1:] = np.where(op_tokens == 0, -1, op_tokens - 2)
-        return [self.space.from_cell(a, o) for a, o in zip(adjacency, ops, strict=True)]
+        return self._format.inverse_transform(tokens)

@@ -10,13 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emprox.encodings.base import Encoding
-from emprox.spaces import Architecture
+from emprox.errors import InvalidOptionError
+from emprox.spaces import Architecture, SearchSpace
 
-__all__ = ["OneHotEncoding", "PathEncoding"]
+__all__ = ["MAX_PATHS", "OneHotEncoding", "PathEncoding"]
+
+MAX_PATHS = 20_000
+"""Largest number of columns of a path encoding."""
 
 
 class OneHotEncoding(Encoding):
-    """Ops of all nodes as indicators, after the adjacency matrix where it varies (30 columns for NAS-Bench-201).
+    """The options of all choices as indicators, or, in a space without choices, the adjacency matrix and the ops of all nodes.
+
+    30 columns for NAS-Bench-201, 36 for NAS-Bench-101.
 
     References
     ----------
@@ -25,33 +31,54 @@ class OneHotEncoding(Encoding):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """``i->j`` for edges, ``nodej=op`` for ops."""
+        """``choice=option``, or ``i->j`` for edges and ``nodej=op`` for ops."""
+        if self.space.choices is not None:
+            return tuple(f"{name}={option}" for name, options in self.space.choices.items() for option in options)
         n = self.space.max_nodes
         ops = [f"node{j}={op}" for j in range(1, n - 1) for op in self.space.ops]
-        if self.space.topology is not None:
-            return tuple(ops)
         return (*(f"{i}->{j}" for i, j in itertools.combinations(range(n), 2)), *ops)
 
     def transform(self, architectures: Sequence[Architecture]) -> NDArray[np.float32]:
         """Return indicators, ndarray of shape (n_archs, len(names))."""
+        if self.space.choices is not None:
+            return self._of_choices(architectures, [len(options) for options in self.space.choices.values()])
         cells = self.space.cells(architectures)
         numbers = np.arange(1, len(self.space.ops) + 1)
         columns = (cells.ops[:, 1:-1, None] == numbers).reshape(len(cells.ops), (cells.ops.shape[1] - 2) * len(numbers))
-        if self.space.topology is None:
-            upper = np.triu_indices(self.space.max_nodes, k=1)
-            columns = np.concatenate([cells.adjacency[:, upper[0], upper[1]], columns], axis=1)
-        return columns.astype(np.float32)
+        upper = np.triu_indices(self.space.max_nodes, k=1)
+        return np.concatenate([cells.adjacency[:, upper[0], upper[1]], columns], axis=1).astype(np.float32)
+
+    def _of_choices(self, architectures: Sequence[Architecture], counts: list[int]) -> NDArray[np.float32]:
+        specs = np.array([self.space.check(a).spec for a in architectures], dtype=np.int64).reshape(-1, len(counts))
+        columns = np.zeros((len(specs), sum(counts)), dtype=np.float32)
+        first = np.cumsum([0, *counts[:-1]])
+        np.put_along_axis(columns, specs + first, 1, axis=1)
+        return columns
 
 
 class PathEncoding(Encoding):
     """Whether each possible path of ops leads from input to output (155 columns for NAS-Bench-201).
 
-    ``none`` counts as an op, as in the published encoding.
+    ``none`` counts as an op, as in the published encoding. For cells with short paths and few ops only.
+
+    Raises
+    ------
+    InvalidOptionError
+        If the space has more than `MAX_PATHS` possible paths.
 
     References
     ----------
     White et al., *BANANAS: Bayesian Optimization with Neural Architectures for Neural Architecture Search*, AAAI 2021.
     """
+
+    def __init__(self, space: str | SearchSpace) -> None:
+        super().__init__(space)
+        columns = sum(len(self.space.ops) ** length for length in self._lengths)
+        if columns > MAX_PATHS:
+            raise InvalidOptionError(
+                f"the path encoding of {self.space.name} would have {columns:.1e} columns, at most {MAX_PATHS:,} are possible; "
+                f"use the encoding 'onehot' or 'sequence'"
+            )
 
     @cached_property
     def _lengths(self) -> range:
@@ -85,7 +112,7 @@ class PathEncoding(Encoding):
             has_op = np.where(is_output | (cells.ops[:, j] < 0), -1, cells.ops[:, j] - 1)[:, None] == np.arange(k)
             reached.append(
                 {
-                    length + 1: (sequences[:, :, None] & has_op[:, None, :]).reshape(b, k ** (length + 1))
+                    length + 1: (sequences[:, :, None] & has_op[:, None, :]).reshape(b, -1)
                     for length, sequences in arriving.items()
                     if length < longest
                 }

@@ -5,14 +5,19 @@ Next: `emprox.encodings` turns architectures into numbers.
 """
 
 from emprox.spaces.base import SPACES, Architecture, CellBatch, SearchSpace, get_space
+from emprox.spaces.choices import ChoiceSpace
 from emprox.spaces.descriptions import as_architectures, infer_space
 from emprox.spaces.graph import ComputationGraph
+from emprox.spaces.primitives import PRIMITIVES, NodeAttributes
 
 __all__ = [
+    "PRIMITIVES",
     "SPACES",
     "Architecture",
     "CellBatch",
+    "ChoiceSpace",
     "ComputationGraph",
+    "NodeAttributes",
     "SearchSpace",
     "as_architectures",
     "get_space",

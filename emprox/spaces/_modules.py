@@ -1,91 +1,155 @@
-"""Networks of the search spaces as torch modules; imported only when one is built."""
+"""Networks as torch modules, built from their computation graphs; imported only when one is built."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from emprox.errors import InvalidOptionError
+from emprox.errors import InvalidArchitectureError
+from emprox.spaces.graph import ComputationGraph
+from emprox.spaces.primitives import SEPARATE, NodeAttributes
 
-__all__ = ["nasbench201_network"]
+__all__ = ["GraphModule"]
 
-Edge = tuple[int, int, str]
-
-CONV = {1: nn.Conv1d, 2: nn.Conv2d}
+CONV: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
 NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
-GLOBAL_POOL = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d}
+MAX_POOL: dict[int, Callable[..., nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+AVG_POOL: dict[int, Callable[..., nn.Module]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d}
+MEAN = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d}
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "hswish": nn.Hardswish, "hsigmoid": nn.Hardsigmoid}
 
 
-def average_pool(dims: int, kernel: int, stride: int, padding: int = 0) -> nn.Module:
-    """Average pooling that does not count the padding; an odd size is rounded up, as a strided convolution does."""
-    pool = {1: nn.AvgPool1d, 2: nn.AvgPool2d}[dims]
-    return pool(kernel, stride=stride, padding=padding, ceil_mode=True, count_include_pad=False)
+class Shift(nn.Module):
+    """Move the values by one position along every spatial axis; zeros come in at the end."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.pad(x, (0, 1) * (x.dim() - 2))
+        return x[:, :, 1:, 1:] if x.dim() == 4 else x[:, :, 1:]
 
 
-class ReLUConvNorm(nn.Sequential):
-    """ReLU, convolution without bias, batch normalisation."""
+class Zeros(nn.Module):
+    """Zeros with other channels and a size divided by the stride."""
 
-    def __init__(self, dims: int, c_in: int, c_out: int, kernel: int, stride: int = 1) -> None:
-        conv = CONV[dims](c_in, c_out, kernel, stride=stride, padding=kernel // 2, bias=False)
-        super().__init__(nn.ReLU(), conv, NORM[dims](c_out))
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.channels, self.stride = channels, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.new_zeros(len(x), self.channels, *(-(-n // self.stride) for n in x.shape[2:]))
 
 
-OPERATIONS: dict[str, Callable[[int, int], nn.Module]] = {
-    "skip_connect": lambda dims, c: nn.Identity(),
-    "nor_conv_3x3": lambda dims, c: ReLUConvNorm(dims, c, c, 3),
-    "nor_conv_1x1": lambda dims, c: ReLUConvNorm(dims, c, c, 1),
-    "avg_pool_3x3": lambda dims, c: average_pool(dims, 3, 1, padding=1),
+class First(nn.Module):
+    """The first channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, : self.channels]
+
+
+def _conv(before: NodeAttributes, node: NodeAttributes) -> nn.Module:
+    padding = [d * (k - 1) // 2 for d, k in zip(node.dilation, node.kernel, strict=True)]
+    conv = CONV[len(node.kernel)]
+    return conv(
+        before.channels, node.channels, node.kernel, node.stride, padding, node.dilation, groups=node.groups, bias=node.bias
+    )
+
+
+def _pool(before: NodeAttributes, node: NodeAttributes) -> nn.Module:
+    dims = len(node.kernel)
+    padding, odd = [(k - 1) // 2 for k in node.kernel], node.kernel[0] % 2
+    if node.function == "max":
+        return MAX_POOL[dims](node.kernel, node.stride, padding, ceil_mode=not odd)
+    return AVG_POOL[dims](node.kernel, node.stride, padding, ceil_mode=not odd, count_include_pad=False)
+
+
+def _zeros(before: NodeAttributes, node: NodeAttributes) -> nn.Module:
+    return Zeros(node.channels, math.ceil(before.size[0] / node.size[0]) if node.size else 1)
+
+
+LAYERS: dict[str, Callable[[NodeAttributes, NodeAttributes], nn.Module]] = {
+    "output": lambda before, node: nn.Identity(),
+    "identity": lambda before, node: nn.Identity(),
+    "add": lambda before, node: nn.Identity(),
+    "conv": _conv,
+    "linear": lambda before, node: nn.Linear(before.channels, node.channels, bias=node.bias),
+    "norm": lambda before, node: NORM[len(node.size)](node.channels, affine=node.bias),
+    "activation": lambda before, node: ACTIVATIONS[node.function](),
+    "pool": _pool,
+    "mean": lambda before, node: MEAN[len(before.size)](1),
+    "reshape": lambda before, node: {"flatten": nn.Flatten, "shift": Shift}[node.function](),
+    "split": lambda before, node: First(node.channels),
+    "zero": _zeros,
 }
 
 
-class Cell(nn.Module):
-    """Feature maps 0 to 3; each is the sum of its incoming edges, and a map without any is zero."""
+FUNCTIONS = {
+    "norm": ("batch",),
+    "activation": tuple(ACTIVATIONS),
+    "pool": ("max", "avg"),
+    "reshape": ("flatten", "shift"),
+}
+"""Functions of a kind that can be built; other kinds have none."""
 
-    def __init__(self, edges: Iterable[Edge], dims: int, channels: int) -> None:
+
+class GraphModule(nn.Module):
+    """A network that computes what its graph says, node by node; weights are random.
+
+    Graphs do not record the padding of a window; it is that of `NetworkBuilder`, which keeps the size before the stride.
+
+    Nodes that the output does not depend on keep their weights but are not run.
+
+    Parameters
+    ----------
+    graph : ComputationGraph
+        A network view, with attributes.
+    """
+
+    def __init__(self, graph: ComputationGraph) -> None:
         super().__init__()
-        self.ends = [(source, target) for source, target, op in edges if op != "none"]
-        self.ops = nn.ModuleList(OPERATIONS[op](dims, channels) for _, _, op in edges if op != "none")
+        self.kinds = graph.kinds
+        self.sources, targets = graph.neighbours
+        self.layers = nn.ModuleDict()
+        for node, kind in enumerate(graph.kinds):
+            if node and kind not in SEPARATE:
+                self.layers[str(node)] = self._layer(graph, node)
+        needed = {len(graph) - 1}
+        for node in range(len(graph) - 1, 0, -1):
+            if node in needed:
+                needed.update(self.sources[node])
+        self.order = [node for node in range(1, len(graph)) if node in needed]
+        self.last_use = {node: max(t for t in targets[node] if t in needed) for node in needed - {len(graph) - 1}}
+
+    def _layer(self, graph: ComputationGraph, node: int) -> nn.Module:
+        kind, source, function = graph.kinds[node], self.sources[node], graph.attributes[node].function
+        if kind not in LAYERS or not source or function not in FUNCTIONS.get(kind, ("",)):
+            raise InvalidArchitectureError(
+                f"cannot build node {node}, {kind!r} with function {function!r} and {len(source)} inputs; "
+                f"known kinds: {', '.join(LAYERS)}, with functions {FUNCTIONS}"
+            )
+        return LAYERS[kind](graph.attributes[source[0]], graph.attributes[node])
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = [x, None, None, None]
-        for (source, target), op in zip(self.ends, self.ops, strict=True):
-            if (value := maps[source]) is not None:
-                before = maps[target]
-                maps[target] = op(value) if before is None else before + op(value)
-        return torch.zeros_like(x) if maps[3] is None else maps[3]
+        values = {0: x}
+        for node in self.order:
+            arriving = [values[source] for source in self.sources[node]]
+            values[node] = self._combined(node, arriving)
+            for source in set(self.sources[node]):
+                if self.last_use[source] == node:
+                    del values[source]
+        return values[self.order[-1]]
 
-
-class Reduction(nn.Module):
-    """Residual block with stride 2 that doubles the channels."""
-
-    def __init__(self, dims: int, c_in: int) -> None:
-        super().__init__()
-        c_out = 2 * c_in
-        self.body = nn.Sequential(ReLUConvNorm(dims, c_in, c_out, 3, stride=2), ReLUConvNorm(dims, c_out, c_out, 3))
-        self.shortcut = nn.Sequential(average_pool(dims, 2, 2), CONV[dims](c_in, c_out, 1, bias=False))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.shortcut(x) + self.body(x)
-
-
-def nasbench201_network(
-    edges: list[Edge], in_channels: int, num_classes: int, channels: int, cells_per_stage: int, dims: int
-) -> nn.Sequential:
-    """Build the NAS-Bench-201 network from the (source, target, op) edges of its cell."""
-    if dims not in CONV:
-        raise InvalidOptionError(f"spatial_dims is 1 or 2, got {dims!r}")
-    sizes = {"in_channels": in_channels, "num_classes": num_classes, "channels": channels, "cells_per_stage": cells_per_stage}
-    for name, value in sizes.items():
-        if value < 1:
-            raise InvalidOptionError(f"{name} must be at least 1, got {value!r}")
-    stem = nn.Sequential(CONV[dims](in_channels, channels, 3, padding=1, bias=False), NORM[dims](channels))
-    layers: list[nn.Module] = [stem]
-    for stage in range(3):
-        c = channels * 2**stage
-        if stage:
-            layers.append(Reduction(dims, c // 2))
-        layers.extend(Cell(edges, dims, c) for _ in range(cells_per_stage))
-    head = [NORM[dims](c), nn.ReLU(), GLOBAL_POOL[dims](1), nn.Flatten(), nn.Linear(c, num_classes)]
-    return nn.Sequential(*layers, *head)
+    def _combined(self, node: int, arriving: list[Tensor]) -> Tensor:
+        kind = self.kinds[node]
+        if kind == "concat":
+            return torch.cat(arriving, dim=1)
+        combine = torch.mul if kind == "mul" else torch.add
+        value = arriving[0]
+        for other in arriving[1:]:
+            value = combine(value, other)
+        return value if kind == "mul" else self.layers[str(node)](value)

@@ -58,10 +58,18 @@ class SearchSpace(ABC):
     """Registered name."""
     ops: ClassVar[tuple[str, ...]]
     """The K operators a cell can hold, in the order of their numbers."""
+    wiring: ClassVar[frozenset[str]] = frozenset()
+    """Those of the ops that are never chosen: inputs of a cell, sums. Every path may pass them."""
     max_nodes: ClassVar[int]
     """N, nodes of the largest cell, input and output included."""
     topology: ClassVar[NDArray[np.int8] | None] = None
     """(N, N), the adjacency that all cells share, or None where it varies."""
+    parts: ClassVar[Mapping[str, tuple[int, ...]] | None] = None
+    """Where an architecture has several cells: name to the nodes of each in a `CellBatch`, None for one cell."""
+    choices: ClassVar[Mapping[str, tuple[str, ...]] | None] = None
+    """Where an architecture is one option for each of several choices: name to options, None where it is not."""
+    sequence_by: ClassVar[str] = "cell"
+    """Name of the token sequence that suits the space, one of `emprox.spaces.sequences.FORMATS`."""
     size: ClassVar[int]
     """Number of descriptions (different descriptions may be the same function)."""
 
@@ -88,6 +96,10 @@ class SearchSpace(ABC):
         """Return a random neighbour."""
 
     @abstractmethod
+    def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
+        """Return a random architecture made of pieces of two."""
+
+    @abstractmethod
     def neighbors(self, architecture: Architecture) -> list[Architecture]:
         """Return all architectures one change away, without the architecture itself."""
 
@@ -96,8 +108,31 @@ class SearchSpace(ABC):
         """Go through all architectures in a fixed order; only for spaces small enough to enumerate."""
 
     @abstractmethod
-    def to_graph(self, architecture: Architecture) -> ComputationGraph:
+    def cell_graph(self, architecture: Architecture) -> ComputationGraph:
         """Return the canonical cell graph: dead ops pruned, skip connections contracted, parallel edges kept."""
+
+    @abstractmethod
+    def network(self, architecture: Architecture, **options: Any) -> ComputationGraph:
+        """Return the graph of the published network, dead ops included, with shapes, parameters and multiply-accumulates."""
+
+    def to_graph(self, architecture: Architecture, view: str = "cell", **options: Any) -> ComputationGraph:
+        """Return what the architecture computes, as a graph without dead nodes.
+
+        Parameters
+        ----------
+        architecture : Architecture
+            An architecture of this space.
+        view : {"cell", "network"}
+            The searched part in the operators of the space (microseconds), or the whole network in the universal
+            vocabulary of `emprox.spaces.primitives`, with attributes (milliseconds).
+        **options
+            For the network view, those of `network`.
+        """
+        if view == "network":
+            return self.network(architecture, **options).simplified().contracted("add")
+        if view != "cell" or options:
+            raise InvalidOptionError(f"expected view 'cell' without options or 'network', got {view!r} and {options}")
+        return self.cell_graph(architecture)
 
     @abstractmethod
     def cells(self, architectures: Sequence[Architecture]) -> CellBatch:
@@ -113,9 +148,27 @@ class SearchSpace(ABC):
             If no architecture of the space has this cell.
         """
 
-    @abstractmethod
     def to_module(self, architecture: Architecture, **options: Any) -> torch.nn.Module:
-        """Build the network with random weights."""
+        """Build the published network with random weights; the options are those of `network`."""
+        from emprox.spaces._modules import GraphModule
+
+        return GraphModule(self.network(architecture, **options))
+
+    def count_parameters(self, architecture: Architecture, **options: Any) -> int:
+        """Return the trainable parameters of the network that `to_module` builds, without building it."""
+        return self.network(architecture, **options).parameters
+
+    def count_macs(self, architecture: Architecture, **options: Any) -> int:
+        """Return the multiply-accumulates of the network for one input (convolutions and linear layers)."""
+        return self.network(architecture, **options).macs
+
+    def costs(self, architectures: Sequence[Architecture]) -> NDArray[np.int64]:
+        """Return parameters and multiply-accumulates of the networks with default options, ndarray of shape (n_archs, 2).
+
+        The same numbers as `count_parameters` and `count_macs`; spaces override it by a formula over the batch.
+        """
+        networks = [self.network(architecture) for architecture in architectures]
+        return np.array([(graph.parameters, graph.macs) for graph in networks], dtype=np.int64).reshape(-1, 2)
 
     def canonical_hash(self, architecture: Architecture) -> str:
         """Return the hash that architectures of the same function share (kept for the last 100,000 asked)."""
@@ -123,7 +176,7 @@ class SearchSpace(ABC):
 
     def is_connected(self, architecture: Architecture) -> bool:
         """Whether the output depends on the input."""
-        return self.to_graph(architecture).is_connected
+        return self.cell_graph(architecture).is_connected
 
     @property
     def populations(self) -> Mapping[str, Callable[[Architecture], bool]]:
@@ -146,7 +199,13 @@ class SearchSpace(ABC):
 
 SPACES: Registry[type[SearchSpace]] = Registry(
     "search space",
-    {"nasbench201": "emprox.spaces.nasbench201:NASBench201"},
+    {
+        "darts": "emprox.spaces.darts:DARTS",
+        "nasbench101": "emprox.spaces.nasbench101:NASBench101",
+        "nasbench201": "emprox.spaces.nasbench201:NASBench201",
+        "ofa-mobilenetv3": "emprox.spaces.mobilenetv3:OFAMobileNetV3",
+        "transnas101-micro": "emprox.spaces.transnas:TransNASBench101Micro",
+    },
     group="emprox.spaces",
 )
 
@@ -171,4 +230,4 @@ def get_space(space: str | SearchSpace) -> SearchSpace:
 
 @lru_cache(maxsize=100_000)
 def _canonical_hash(architecture: Architecture) -> str:
-    return get_space(architecture.space).to_graph(architecture).canonical_hash()
+    return get_space(architecture.space).cell_graph(architecture).canonical_hash()

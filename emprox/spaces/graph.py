@@ -1,17 +1,24 @@
 """The one representation that every search space shares: a computation graph of operators.
 
-A graph is a directed acyclic multigraph. A node is an operator applied to the *sum* of what its edges bring;
-two edges between the same nodes bring the value twice, so ``x + x`` keeps two edges and is not ``x``.
+A graph is a directed acyclic multigraph. A node is an operator applied to the *sum* of what its edges bring (`SEPARATE`
+names the kinds that take their inputs one by one); two edges between the same nodes bring the value twice, so ``x + x``
+keeps two edges and is not ``x``.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
+from emprox._optional import import_optional
 from emprox.errors import InvalidArchitectureError
+from emprox.spaces.hashing import digest
+from emprox.spaces.primitives import SEPARATE, NodeAttributes
+
+if TYPE_CHECKING:
+    import networkx
 
 __all__ = ["INPUT", "OUTPUT", "ComputationGraph"]
 
@@ -26,7 +33,8 @@ class ComputationGraph:
     Raises
     ------
     InvalidArchitectureError
-        If an edge names a node that is not there, points backwards, or input and output are not the first and last node.
+        If an edge names a node that is not there or points backwards (so that no cycle can be written), if input and
+        output are not the first and last node, or if there are attributes for some nodes only.
 
     Examples
     --------
@@ -37,14 +45,22 @@ class ComputationGraph:
     """
 
     kinds: tuple[str, ...]
-    """Operator of each node in topological order; the first is ``input``, the last is ``output``."""
+    """Operator of each node in topological order; the first is ``input``, the last is ``output``.
+
+    A cell view has the operator names of its space, a network view the names in `emprox.spaces.primitives.PRIMITIVES`."""
     edges: tuple[tuple[int, int], ...]
     """Pairs (source, target), source < target, sorted; a pair that stands twice is a parallel edge."""
+    attributes: tuple[NodeAttributes, ...] = ()
+    """Numbers of each node, or () where the graph carries none, as cell views do."""
 
     def __post_init__(self) -> None:
         if len(self.kinds) < 2 or self.kinds[0] != INPUT or self.kinds[-1] != OUTPUT:
             raise InvalidArchitectureError(
-                f"a computation graph starts with an {INPUT!r} node and ends with an {OUTPUT!r} node; got kinds {self.kinds}"
+                f"a computation graph starts with an {INPUT!r} node and ends with an {OUTPUT!r} node; got kinds {self.kinds[:20]}"
+            )
+        if len(self.attributes) not in (0, len(self.kinds)):
+            raise InvalidArchitectureError(
+                f"expected attributes for all {len(self.kinds)} nodes or for none, got {len(self.attributes)}"
             )
         last = len(self.kinds) - 1
         for source, target in self.edges:
@@ -62,43 +78,74 @@ class ComputationGraph:
         """Whether a path leads from input to output; without one the network's output is constant."""
         return bool(self._alive)
 
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters of all nodes, 0 where the graph carries no attributes."""
+        return sum(node.parameters for node in self.attributes)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all nodes for one input, 0 where the graph carries no attributes."""
+        return sum(node.macs for node in self.attributes)
+
     def without(self, kind: str) -> ComputationGraph:
-        """Return the graph without the nodes of a kind that passes nothing on (``none``)."""
-        return self._keep({node for node, k in enumerate(self.kinds) if k != kind})
+        """Return the graph without the nodes of a kind that passes nothing on (``none``, ``zero``).
+
+        A node stays where a target takes its inputs one by one: zeros in a concatenation still take up channels.
+        """
+        if kind not in self.kinds:
+            return self
+        return self._keep([node for node, k in enumerate(self.kinds) if k != kind or not self._feeds_sums(node)])
 
     def contracted(self, kind: str) -> ComputationGraph:
         """Return the graph with the nodes of a kind that changes nothing (``skip_connect``) replaced by wires.
 
-        Wires multiply: a contracted node with m edges from a and n edges to b leaves m * n edges from a to b.
+        Wires multiply: a contracted node with m edges from a and n edges to b leaves m * n edges from a to b. A node that
+        sums several inputs for a target that takes its inputs one by one is no wire and stays.
         """
-        count = Counter(self.edges)
-        for node, node_kind in enumerate(self.kinds):
-            if node_kind == kind:
-                into = [(source, n) for (source, target), n in count.items() if target == node]
-                out = [(target, n) for (source, target), n in count.items() if source == node]
-                count = Counter({edge: n for edge, n in count.items() if node not in edge})
-                for source, m in into:
-                    for target, n in out:
-                        count[source, target] += m * n
-        graph = ComputationGraph(self.kinds, tuple(count.elements()))
-        return graph.without(kind)
+        if kind not in self.kinds:
+            return self
+        into, out = (self._counted(rows) for rows in self.neighbours)
+        dropped = {node for node, k in enumerate(self.kinds) if k == kind and self._is_wire(node)}
+        for node in dropped:
+            for source, m in into[node].items():
+                del out[source][node]
+                for target, n in out[node].items():
+                    out[source][target] = into[target][source] = out[source].get(target, 0) + m * n
+            for target in out[node]:
+                del into[target][node]
+            out[node] = {}
+        edges = [(s, t) for s, row in enumerate(out) for t in sorted(row) for _ in range(row[t])]
+        return self._keep([node for node in range(len(self)) if node not in dropped], edges)
 
     def pruned(self) -> ComputationGraph:
         """Return the graph without nodes that lie on no path from input to output (input and output always stay)."""
         return self._keep(self._alive | {0, len(self) - 1})
 
-    def canonical_hash(self) -> str:
-        """Return 32 hexadecimal digits that two graphs share exactly when they are isomorphic.
+    def simplified(self, *, zero: str = "zero", identity: str = "identity") -> ComputationGraph:
+        """Return the graph without zeros, identities and dead nodes: what is left is what the output depends on."""
+        return self.without(zero).contracted(identity).pruned()
 
-        Colour refinement over both edge directions, then individualisation of one node of the first
-        ambiguous colour at a time; the smallest certificate over these choices is hashed. Microseconds to
-        a millisecond for cells; exponential only for large graphs with many interchangeable parts that are not twins.
+    def canonical_hash(self) -> str:
+        """Return 32 hexadecimal digits that do not depend on the numbering of the nodes.
+
+        Covers kinds, edges and the attributes that change the function. See `emprox.spaces.hashing` for what
+        it decides exactly and for its bound on large graphs.
         """
-        return hashlib.sha256(repr(self._certificate(list(self._initial_colours))).encode()).hexdigest()[:32]
+        return self._hash
+
+    def to_networkx(self) -> networkx.MultiDiGraph:
+        """Return a networkx multigraph; nodes carry ``kind`` and, where there are any, the attributes (extra ``graphs``)."""
+        graph: networkx.MultiDiGraph = import_optional("networkx", "graphs").MultiDiGraph()
+        for node, kind in enumerate(self.kinds):
+            numbers = {name: getattr(self.attributes[node], name) for name in NodeAttributes.__slots__} if self.attributes else {}
+            graph.add_node(node, kind=kind, **numbers)
+        graph.add_edges_from(self.edges)
+        return graph
 
     @cached_property
-    def _neighbours(self) -> tuple[list[list[int]], list[list[int]]]:
-        """Sources and targets of each node, repeated for parallel edges."""
+    def neighbours(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Sources and targets of each node in ascending order, repeated for parallel edges."""
         sources: list[list[int]] = [[] for _ in self.kinds]
         targets: list[list[int]] = [[] for _ in self.kinds]
         for source, target in self.edges:
@@ -107,56 +154,39 @@ class ComputationGraph:
         return sources, targets
 
     @cached_property
-    def _alive(self) -> set[int]:
-        """Nodes on a path from input to output."""
-        sources, targets = self._neighbours
-        return _reachable(0, targets) & _reachable(len(self) - 1, sources)
+    def _hash(self) -> str:
+        signatures = [node.signature for node in self.attributes]
+        labels = [repr(label) for label in zip(self.kinds, signatures, strict=True)] if signatures else self.kinds
+        return digest(labels, *self.neighbours)
 
     @cached_property
-    def _initial_colours(self) -> tuple[int, ...]:
-        rank = {kind: i for i, kind in enumerate(sorted(set(self.kinds)))}
-        return tuple(rank[kind] for kind in self.kinds)
+    def _alive(self) -> set[int]:
+        """Nodes on a path from input to output."""
+        sources, targets = self.neighbours
+        return _reachable(0, targets) & _reachable(len(self) - 1, sources)
 
-    def _keep(self, nodes: set[int]) -> ComputationGraph:
-        new = {node: i for i, node in enumerate(sorted(nodes))}
-        edges = tuple((new[s], new[t]) for s, t in self.edges if s in new and t in new)
-        return ComputationGraph(tuple(self.kinds[node] for node in sorted(nodes)), edges)
+    def _is_wire(self, node: int) -> bool:
+        return len(self.neighbours[0][node]) == 1 or self._feeds_sums(node)
 
-    def _refined(self, colours: list[int]) -> list[int]:
-        """Refine node colours by the colours of sources and targets until they no longer split."""
-        sources, targets = self._neighbours
-        while True:
-            signatures = [
-                (colours[v], tuple(sorted([colours[u] for u in sources[v]])), tuple(sorted([colours[u] for u in targets[v]])))
-                for v in range(len(colours))
-            ]
-            first: dict[object, int] = {}
-            for position, signature in enumerate(sorted(signatures)):
-                first.setdefault(signature, position)
-            refined = [first[signature] for signature in signatures]
-            if len(set(refined)) == len(set(colours)):
-                return refined
-            colours = refined
+    def _feeds_sums(self, node: int) -> bool:
+        return SEPARATE.isdisjoint([self.kinds[target] for target in self.neighbours[1][node]])
 
-    def _certificate(self, colours: list[int]) -> tuple[object, ...]:
-        colours = self._refined(colours)
-        cells = Counter(colours)
-        ambiguous = min((c for c, size in cells.items() if size > 1), default=None)
-        if ambiguous is None:
-            edges = sorted((colours[s], colours[t]) for s, t in self.edges)
-            kinds = [kind for _, kind in sorted(zip(colours, self.kinds, strict=True))]
-            return (tuple(kinds), tuple(edges))
-        members = [v for v, colour in enumerate(colours) if colour == ambiguous]
-        if self._are_twins(members):
-            members = members[:1]
-        last = ambiguous + cells[ambiguous] - 1
-        return min(self._certificate([last if v == chosen else c for v, c in enumerate(colours)]) for chosen in members)
+    @staticmethod
+    def _counted(rows: list[list[int]]) -> list[dict[int, int]]:
+        return [{node: row.count(node) for node in row} for row in rows]
 
-    def _are_twins(self, nodes: list[int]) -> bool:
-        """Whether the nodes have the very same sources and targets, so that exchanging them changes nothing."""
-        sources, targets = self._neighbours
-        first = nodes[0]
-        return all(sources[v] == sources[first] and targets[v] == targets[first] for v in nodes[1:])
+    def _keep(self, nodes: Iterable[int], edges: Sequence[tuple[int, int]] | None = None) -> ComputationGraph:
+        """Return the graph on some of the nodes; its edges are valid and sorted because ours are."""
+        kept = sorted(nodes)
+        if len(kept) == len(self) and edges is None:
+            return self
+        new = {node: i for i, node in enumerate(kept)}
+        edges = self.edges if edges is None else edges
+        graph = object.__new__(ComputationGraph)
+        object.__setattr__(graph, "kinds", tuple([self.kinds[node] for node in kept]))
+        object.__setattr__(graph, "edges", tuple([(new[s], new[t]) for s, t in edges if s in new and t in new]))
+        object.__setattr__(graph, "attributes", tuple([self.attributes[node] for node in kept]) if self.attributes else ())
+        return graph
 
 
 def _reachable(start: int, steps: list[list[int]]) -> set[int]:

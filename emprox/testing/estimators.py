@@ -1,13 +1,4 @@
-"""Contracts: what every encoding, encoder and estimator must do, as test classes to inherit.
-
-A third party's test of a new estimator is one method::
-
-    class TestMine(EstimatorContract):
-        def make(self) -> ArchitectureRegressor:
-            return Mine()
-
-Needs pytest. Every class draws its architectures from `make_space`, by default NAS-Bench-201.
-"""
+"""Contracts of encodings, encoders and estimators; every class draws its architectures from `make_space`, NAS-Bench-201."""
 
 from __future__ import annotations
 
