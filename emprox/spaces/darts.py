@@ -142,6 +142,31 @@ class DARTS(ChoiceSpace):
                 column += 2
         return CellBatch(adjacency, ops)
 
+    def path_norms(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        """Return the logarithm of the path-norm, ndarray of shape (n_archs,): each cell mixes the two before it."""
+        batch = self.cells(architectures)
+        values, widths, channels = [np.full(len(architectures), 27**0.5)] * 2, [96, 96], 32
+        for position in range(8):
+            reduces = position in (2, 5)
+            channels *= 2 if reduces else 1
+            inputs = [value * width**0.5 for value, width in zip(values, widths, strict=True)]
+            values = [values[1], self._cell_norm(batch, "reduce" if reduces else "normal", inputs, channels)]
+            widths = [widths[1], 4 * channels]
+        return np.log(values[1] * widths[1] ** 0.5)
+
+    def _cell_norm(self, batch: CellBatch, cell: str, inputs: list[NDArray[np.float64]], channels: int) -> NDArray[np.float64]:
+        """Return the path-norm (B,) at the output of a cell, given those of its two inputs."""
+        states, rows = np.stack(inputs, axis=1), np.arange(len(batch.ops))
+        nodes = np.array([_node(cell, state) for state in range(6)])
+        gain = np.array([[_gains(op, channels, cell == "reduce" and old) for op in range(7)] for old in (False, True)])
+        for state in STATES:
+            total = np.zeros(len(rows))
+            for node in (nodes[state] - 2, nodes[state] - 1):
+                source = batch.adjacency[:, nodes[:state], node].argmax(axis=1)
+                total += states[rows, source] * gain[(source < 2).astype(int), batch.ops[:, node] - 1]
+            states = np.column_stack([states, total])
+        return states[:, 2:].mean(axis=1)
+
     def from_cell(self, adjacency: NDArray[np.integer], ops: NDArray[np.integer]) -> Architecture:
         """Return the architecture of both cells, given as in `cells`."""
         adjacency, ops = np.asarray(adjacency), np.asarray(ops)
@@ -212,6 +237,13 @@ class DARTS(ChoiceSpace):
         skips = np.array([sum(s < 2 and op == SKIP for s, op in self.pairs(a)[1]) for a in architectures], dtype=np.int64)
         reduced = np.array([width**2 for width, _ in widths["reduce"]])
         return total + skips.reshape(-1, 1) * np.array([reduced.sum(), (reduced * np.array([256, 64])).sum()])
+
+
+def _gains(op: int, width: int, reduces: bool) -> float:
+    """Return the expected gain of an op that keeps the channels; a skip connection is a convolution where it has to reduce."""
+    if op in KERNEL:
+        return float((KERNEL[op] * width**0.5) ** (2 if op in (SEP3, SEP5) else 1))
+    return width**0.5 if reduces and op == SKIP else 1.0
 
 
 def _node(cell: str, state: int) -> int:

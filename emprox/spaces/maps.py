@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -30,6 +30,8 @@ class FeatureMapSpace(ChoiceSpace):
     """The op that passes nothing on."""
     identity: ClassVar[str]
     """The op that changes nothing."""
+    edges: ClassVar[Sequence[tuple[int, int]]]
+    """(source, target) feature map of each of the six ops of a description."""
     topology: ClassVar[NDArray[np.int8]]
     """(8, 8), see `topology`."""
 
@@ -46,6 +48,16 @@ class FeatureMapSpace(ChoiceSpace):
         ops[:, 1:-1] = specs + 1
         ops[:, -1] = len(self.ops) + 1
         return CellBatch(np.broadcast_to(self.topology, (len(specs), *self.topology.shape)), ops)
+
+    def _cell_norms(
+        self, specs: NDArray[np.integer], gains: Mapping[int, float], first: Mapping[int, float]
+    ) -> NDArray[np.float64]:
+        """Return the path-norm of each cell of specs (B, 6): the gain of each op, and of each op that reads feature map 0."""
+        maps: list[NDArray[np.float64]] = [np.ones(len(specs)), *(np.zeros(len(specs)) for _ in range(3))]
+        for (source, target), ops in sorted(zip(self.edges, specs.T, strict=True), key=lambda item: item[0]):
+            table = first if source == 0 else gains
+            maps[target] = maps[target] + maps[source] * np.array([table[op] for op in range(len(self.ops))])[ops]
+        return maps[3]
 
     def from_cell(self, adjacency: NDArray[np.integer], ops: NDArray[np.integer]) -> Architecture:
         """Return the architecture whose cell has these ops; the adjacency has to be the space's own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -160,10 +161,30 @@ class OFAMobileNetV3(ChoiceSpace):
         x = net.mean(net.activation(net.norm(net.conv(x, 960, 1)), "hswish"))
         return net.build(net.linear(net.activation(net.conv(x, 1280, 1), "hswish"), num_classes))
 
+    def path_norms(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        """Return the logarithm of the path-norm, ndarray of shape (n_archs,), block by block."""
+        return np.array([_log_path_norm(self.stages(architecture)[1]) for architecture in architectures])
+
     def costs(self, architectures: Sequence[Architecture]) -> NDArray[np.int64]:
         """Return parameters and multiply-accumulates, ndarray of shape (n_archs, 2), block by block."""
         rows = [_costs(*self.stages(architecture)) for architecture in architectures]
         return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+
+@cache
+def _log_block_norm(channels: int, kernel: int, expansion: int, shortcut: bool) -> float:
+    inner = channels * expansion
+    return math.log((channels * inner) ** 0.5 * kernel + shortcut)
+
+
+def _log_path_norm(stages: Sequence[Sequence[tuple[int, int]]]) -> float:
+    total, channels = 0.5 * math.log(27 * 160 * 960 * 1280) + math.log(3 * 16**0.5 + 1), 16
+    for stage, blocks in enumerate(stages):
+        for position, (kernel, expansion) in enumerate(blocks):
+            shortcut = (STRIDES[stage] == 1 or position > 0) and channels == WIDTHS[stage]
+            total += _log_block_norm(channels, kernel, expansion, shortcut)
+            channels = WIDTHS[stage]
+    return total
 
 
 def _position(slot: int) -> int:

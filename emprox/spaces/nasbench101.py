@@ -205,6 +205,10 @@ class NASBench101(SearchSpace):
         rows = [_costs(self.cell_graph(architecture)) for architecture in architectures]
         return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
+    def path_norms(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        """Return the logarithm of the path-norm, ndarray of shape (n_archs,), cell by cell."""
+        return np.array([_log_path_norm(self.cell_graph(architecture)) for architecture in architectures])
+
     def _cell(self, architecture: Architecture) -> Cell:
         return self.check(architecture).spec  # type: ignore[return-value]
 
@@ -305,6 +309,22 @@ def _write_cell(net: NetworkBuilder, x: int, cell: ComputationGraph, outside: in
     sources = cell.neighbours[0][last]
     joined = [net.concat([values[s] for s in sources if s])] if sources != [0] else []
     return net.add(joined + ([_conv_norm_relu(net, x, outside, 1)] if 0 in sources else []))
+
+
+def _log_path_norm(cell: ComputationGraph) -> float:
+    """Logarithm of the path-norm of the network with default options."""
+    total, before, last = 0.5 * math.log(27 * 512), 128, len(cell) - 1
+    for width in (128, 256, 512):
+        channels = _channels(cell, width)
+        for position in range(3):
+            inside = (width if position else before) ** 0.5
+            norms = [0.0] * last + [0.0]
+            for vertex in range(1, last):
+                gain = KERNEL[cell.kinds[vertex]] * channels[vertex] ** 0.5 if cell.kinds[vertex] in KERNEL else 1.0
+                norms[vertex] = gain * sum([norms[s] if s else inside for s in cell.neighbours[0][vertex]])
+            total += math.log(sum([norms[s] * channels[s] / width if s else inside for s in cell.neighbours[0][last]]))
+        before = width
+    return total
 
 
 def _costs(cell: ComputationGraph) -> tuple[int, int]:

@@ -57,6 +57,7 @@ class NASBench201(FeatureMapSpace):
     ops = OPS
     zero, identity = OPS[NONE], OPS[SKIP]
     topology = topology(EDGES)
+    edges = EDGES
     choices = dict.fromkeys([f"node{number}" for number in range(1, 7)], OPS)
 
     def read_text(self, text: str) -> Sequence[int] | None:
@@ -130,6 +131,18 @@ class NASBench201(FeatureMapSpace):
             one = [(area * widths**2 + 2 * widths).sum(), (area * widths**2 * areas).sum()]
             total += 5 * (specs == op).sum(axis=1, keepdims=True) * np.array(one)
         return total
+
+    def path_norms(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        """Return the logarithm of the path-norm, ndarray of shape (n_archs,): the cells' own, and what all networks share."""
+        specs, total = self._specs(architectures), np.zeros(len(architectures))
+        shared = 0.5 * np.log(27 * 64)
+        for width in (16, 32, 64):
+            gains = {SKIP: 1.0, NONE: 0.0, CONV3X3: 3 * width**0.5, CONV1X1: width**0.5, POOL: 1.0}
+            with np.errstate(divide="ignore"):
+                total += 5 * np.log(self._cell_norms(specs, gains, gains))
+            if width > 16:
+                shared += np.log(9 * (width // 2 * width) ** 0.5 + (width // 2) ** 0.5)
+        return total + shared
 
     @property
     def populations(self) -> Mapping[str, Callable[[Architecture], bool]]:

@@ -49,6 +49,7 @@ class TransNASBench101Micro(FeatureMapSpace):
     ops = OPS
     zero, identity = OPS[NONE], OPS[SKIP]
     topology = topology(EDGES)
+    edges = EDGES
     choices = dict.fromkeys([f"node{number}" for number in range(1, 7)], OPS)
 
     def read_text(self, text: str) -> Sequence[int] | None:
@@ -118,6 +119,19 @@ class TransNASBench101Micro(FeatureMapSpace):
             for op in (SKIP, CONV1X1, CONV3X3):
                 one = self.network(Architecture(self.name, tuple([op if e == edge else NONE for e in range(len(EDGES))])))
                 total[specs[:, edge] == op] += (one.parameters - base.parameters, one.macs - base.macs)
+        return total
+
+    def path_norms(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        """Return the logarithm of the path-norm, ndarray of shape (n_archs,): ten cells, of which three reduce."""
+        specs, width = self._specs(architectures), 64
+        total = np.full(len(specs), 0.5 * np.log(27 * 9 * 32 * 512))
+        for position in range(10):
+            reduces = position in (0, 4, 8)
+            before, width = width, 2 * width if reduces else width
+            gains = {NONE: 0.0, SKIP: 1.0, CONV1X1: width**0.5, CONV3X3: 3 * width**0.5}
+            first = gains | {SKIP: before**0.5, CONV1X1: before**0.5, CONV3X3: 3 * before**0.5} if reduces else gains
+            with np.errstate(divide="ignore"):
+                total += np.log(self._cell_norms(specs, gains, first))
         return total
 
     @property

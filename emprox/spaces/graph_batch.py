@@ -13,7 +13,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from emprox.spaces import CellBatch, ComputationGraph
+from emprox.spaces.base import CellBatch
+from emprox.spaces.graph import ComputationGraph
 
 __all__ = ["GraphBatch"]
 
