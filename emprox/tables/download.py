@@ -141,12 +141,12 @@ def _fetch(facts: CatalogFile, path: Path, progress: Progress | None, timeout_s:
     import pooch
     from requests.exceptions import HTTPError, RequestException
 
-    meter = _Meter(facts.bytes, progress)
-    options = {"timeout": timeout_s, "headers": {"Accept-Encoding": "identity"}}
-    downloader = pooch.HTTPDownloader(progressbar=meter, chunk_size=CHUNK, **options)
+    def stream(url: str, target: str, _: object) -> None:
+        _stream(url, Path(target), facts.bytes, progress, timeout_s)
+
     try:
         with _quiet(pooch.get_logger()):
-            pooch.retrieve(facts.url, f"sha256:{facts.sha256}", path.name, path.parent, downloader=downloader)
+            pooch.retrieve(facts.url, f"sha256:{facts.sha256}", path.name, path.parent, downloader=stream)
     except HTTPError as error:
         status = 0 if error.response is None else error.response.status_code
         raise DownloadError(f"the server answered: {error}", status in FINAL) from error
@@ -156,25 +156,21 @@ def _fetch(facts: CatalogFile, path: Path, progress: Progress | None, timeout_s:
         raise DownloadError(f"what came is not the catalogue's file, expected {facts.bytes} bytes") from error
 
 
-class _Meter:
-    """Counts the bytes for a progress bar, and stops a server that sends more than the file has."""
+def _stream(url: str, target: Path, expected: int, progress: Progress | None, timeout_s: float) -> None:
+    """Write what the server sends to a file, and stop when it is more than expected."""
+    import requests
 
-    def __init__(self, expected: int, progress: Progress | None) -> None:
-        self.total = self.came = 0
-        self._expected, self._progress = expected, progress
-
-    def update(self, size: int) -> None:
-        self.came += size
-        if self.came - size > self._expected:
-            raise DownloadError(f"the server sends more than the {self._expected} bytes of the file")
-        if self._progress is not None:
-            self._progress(min(self.came, self._expected), self._expected)
-
-    def reset(self) -> None:
-        self.came = 0
-
-    def close(self) -> None:
-        """Nothing to close; part of what pooch asks of a progress bar."""
+    came = 0
+    headers = {"Accept-Encoding": "identity"}
+    with requests.get(url, stream=True, timeout=timeout_s, headers=headers) as response, target.open("wb") as file:
+        response.raise_for_status()
+        for chunk in response.iter_content(CHUNK):
+            file.write(chunk)
+            came += len(chunk)
+            if came > expected:
+                raise DownloadError(f"the server sends more than the {expected} bytes of the file")
+            if progress is not None:
+                progress(came, expected)
 
 
 def _reason(error: BaseException) -> str:

@@ -62,7 +62,7 @@ class CatalogFile:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tables", tuple(self.tables))
-        if Path(self.name).name != self.name or self.name.startswith(".") or "\\" in self.name:
+        if not self.name or Path(self.name).name != self.name or self.name.startswith(".") or "\\" in self.name:
             raise InvalidDataError(f"a catalogue's file has a plain name without folders, got {self.name!r}")
         if not re.match(r"https?://[^/]+/.", self.url):
             raise InvalidDataError(f"{self.name}: expected an http(s) address, got {self.url!r}")

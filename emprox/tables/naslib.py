@@ -39,7 +39,7 @@ def read_naslib(path: str | Path, dataset: str = "cifar10") -> PerformanceTable:
 
     The layout is ``{architecture: {data set: {"eval_acc1es": [...], "train_acc1es": [...], "eval_losses": [...],
     "train_losses": [...], "cost_info": {...}}}}``, alone or under the key ``nb201_data``. Python's unpickler is not used and no
-    code of the file can run. The file of all cells with 200 epochs takes some seconds and about 300 MB of memory.
+    code of the file can run. The file of all cells with 200 epochs takes about ten seconds and 300 MB of memory.
 
     Parameters
     ----------
@@ -77,8 +77,12 @@ def _table(cells: Mapping[str, Any], dataset: str) -> PerformanceTable:
         raise CorruptFileError("it has no cells")
     space = get_space("nasbench201")
     records = list(cells.values())
-    curves = {name: _stacked([record[key] for record in records]) for name, key in CURVES.items() if key in records[0]}
-    targets = {name: np.array([float(record[CURVES[name]][-1]) for record in records]) for name in curves}
+    curves, targets = {}, {}
+    for name, key in CURVES.items():
+        if key in records[0]:
+            lists = [record.pop(key) for record in records]  # so that each is held once
+            curves[name] = _stacked(lists)
+            targets[name] = np.array([float(values[-1]) for values in lists])
     costs = [record.get("cost_info", {}) for record in records]
     columns = {name: [_number(cost.get(key)) for cost in costs] for name, key in COSTS.items() if any(key in c for c in costs)}
     return PerformanceTable(

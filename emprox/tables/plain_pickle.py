@@ -92,16 +92,16 @@ class _Reader:
         self.stack: list[Any] = []
         self.marked: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
+        self.shared: set[int] = set()
         self.dropped: dict[int, Any] = {}
-        self.actions = self._actions()
 
     def read(self) -> Any:
-        stop = pickle.STOP[0]
+        stop, actions = pickle.STOP[0], self._actions()
         while (opcode := self._take(1)[0]) != stop:
-            if opcode not in self.actions:
+            if opcode not in actions:
                 raise ValueError(f"opcode {bytes([opcode])!r}, which is not one of plain data")
-            self.actions[opcode]()
-        return _finished(self._pop())
+            actions[opcode]()
+        return self._complete(_finished(self._pop()))
 
     def _actions(self) -> dict[int, Callable[[], Any]]:
         push = self._push
@@ -208,17 +208,20 @@ class _Reader:
                 target[key] = _finished(value)
 
     def _drop(self, value: Any) -> None:
-        """Empty a container and those inside; the memo holds on to them, so leaving them out of their dict frees nothing."""
+        """Empty a container and those inside that were named once; leaving them out frees nothing, the memo holds on to them."""
         waiting = [value]
         while waiting:
             value = waiting.pop()
-            if isinstance(value, (dict, list, np.ndarray)) and id(value) not in self.dropped:
+            if isinstance(value, (dict, list, np.ndarray)) and not self._is_known(value):
                 self.dropped[id(value)] = value
                 if isinstance(value, np.ndarray):
                     value.resize(0, refcheck=False)
                     continue
                 waiting += value.values() if isinstance(value, dict) else value
                 value.clear()
+
+    def _is_known(self, value: Any) -> bool:
+        return id(value) in self.dropped or id(value) in self.shared
 
     def _tuple(self, n: int) -> None:
         self.stack.append(tuple(_finished(value) for value in [self._pop() for _ in range(n)][::-1]))
@@ -228,9 +231,21 @@ class _Reader:
 
     def _recall(self, key: int) -> Any:
         value = self.memo[key]
-        if id(_finished(value)) in self.dropped:
-            raise ValueError("it refers again to a part that was left out")
+        if isinstance(value, (dict, _Items)):
+            self.shared.add(id(_finished(value)))
         return value
+
+    def _complete(self, result: Any) -> Any:
+        """Return the result unless it holds a part that was emptied before it was named again."""
+        waiting, seen = [result], set()
+        while waiting and self.dropped:
+            value = waiting.pop()
+            if id(value) in self.dropped:
+                raise ValueError("it refers again to a part that was left out")
+            if isinstance(value, (dict, list, tuple)) and id(value) not in seen:
+                seen.add(id(value))
+                waiting += value.values() if isinstance(value, dict) else value
+        return result
 
 
 def _finished(value: Any) -> Any:

@@ -132,7 +132,10 @@ def _table(header: Mapping[str, Any], flat: Mapping[str, Any]) -> PerformanceTab
         header["citation"],
         counts={name: _numbers(flat[f"{name}_count"]) for name in header["counts"]},  # type: ignore[misc]
         curves=curves,
-        columns={name: _numbers(flat[name]) if kind == "number" else flat[name] for name, kind in header["columns"].items()},
+        columns={
+            name: _numbers(flat[name]) if kind == "number" else np.asarray(flat[name], dtype=np.str_)
+            for name, kind in header["columns"].items()
+        },
         measures={name: Measure(*measure) for name, measure in header["targets"].items()},
     )
 
