@@ -1,4 +1,4 @@
-"""Pickles in which only listed globals may appear, and none of them is what the file thinks it is.
+"""Pickles in which only listed globals may appear, and for each stands what the list gives, not what the file asks for.
 
 Nothing that emprox writes is a pickle. This is for small files of others that come in no other form.
 """

@@ -1,8 +1,8 @@
 """NAS-Bench-201 after 12 epochs, ``mini-bench-arch-cell-accs.pd``: the one download that is unpickled.
 
 It is a pandas data frame as a pickle, and there is no other form of it. So its hash is compared first, with one that is
-written here, not in a catalogue; only the ten globals that it contains may appear; and none of them is what the file thinks
-it is: numpy's arrays are built by the functions below, pandas' classes are stand-ins that only keep what they are given.
+written here, not in a catalogue; only the ten globals that it contains may appear; and nothing is imported for them: numpy's
+arrays are built by the functions below, pandas' classes are stand-ins that only keep what they are given.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def read_plain_pickle(file: BinaryIO, name: str, leave_out: Callable[[str], bool
     """
     try:
         return _Reader(file, leave_out).read()
-    except (IndexError, KeyError, TypeError, ValueError, AttributeError, EOFError, struct.error) as error:
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError, EOFError, RecursionError, struct.error) as error:
         raise CorruptFileError(f"{name} is not a pickle of plain data or is damaged: {error}") from error
 
 
@@ -73,7 +73,10 @@ class _Items:
             self.runs += [entry.values for entry in entries]
             return
         before = [value for run in self.runs for value in run.tolist()]
-        self.items, self.runs = [*before, *self.items, *map(_finished, _expanded(entries))], []
+        self.items, self.runs = [*before, *self.items, *_expanded(entries)], []
+
+    def clear(self) -> None:
+        self.items, self.runs = [], []
 
     def finished(self) -> list[Any] | NDArray[np.float64]:
         if self.items and all(type(item) is float for item in self.items):
@@ -94,6 +97,7 @@ class _Reader:
         self.memo: dict[int, Any] = {}
         self.shared: set[int] = set()
         self.dropped: dict[int, Any] = {}
+        self.results: dict[int, Any] = {}
 
     def read(self) -> Any:
         stop, actions = pickle.STOP[0], self._actions()
@@ -101,7 +105,7 @@ class _Reader:
             if opcode not in actions:
                 raise ValueError(f"opcode {bytes([opcode])!r}, which is not one of plain data")
             actions[opcode]()
-        return self._complete(_finished(self._pop()))
+        return self._finished(self._pop())
 
     def _actions(self) -> dict[int, Callable[[], Any]]:
         push = self._push
@@ -127,7 +131,7 @@ class _Reader:
             pickle.APPENDS: lambda: self._extend(self._since_mark()),
             pickle.SETITEM: lambda: self._store([self._pop(), self._pop()][::-1]),
             pickle.SETITEMS: lambda: self._store(_expanded(self._since_mark())),
-            pickle.TUPLE: lambda: push(tuple(map(_finished, _expanded(self._since_mark())))),
+            pickle.TUPLE: lambda: push(tuple(_expanded(self._since_mark()))),
             pickle.TUPLE1: lambda: self._tuple(1),
             pickle.TUPLE2: lambda: self._tuple(2),
             pickle.TUPLE3: lambda: self._tuple(3),
@@ -203,28 +207,22 @@ class _Reader:
             raise ValueError("entries of a dict without a dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
             if isinstance(key, str) and self.leave_out(key):
-                self._drop(_finished(value))
+                self._drop(value)
             else:
-                target[key] = _finished(value)
+                target[key] = value
 
     def _drop(self, value: Any) -> None:
         """Empty a container and those inside that were named once; leaving them out frees nothing, the memo holds on to them."""
         waiting = [value]
         while waiting:
             value = waiting.pop()
-            if isinstance(value, (dict, list, np.ndarray)) and not self._is_known(value):
+            if isinstance(value, (dict, _Items)) and id(value) not in self.shared:
                 self.dropped[id(value)] = value
-                if isinstance(value, np.ndarray):
-                    value.resize(0, refcheck=False)
-                    continue
-                waiting += value.values() if isinstance(value, dict) else value
+                waiting += value.values() if isinstance(value, dict) else value.items
                 value.clear()
 
-    def _is_known(self, value: Any) -> bool:
-        return id(value) in self.dropped or id(value) in self.shared
-
     def _tuple(self, n: int) -> None:
-        self.stack.append(tuple(_finished(value) for value in [self._pop() for _ in range(n)][::-1]))
+        self.stack.append(tuple([self._pop() for _ in range(n)][::-1]))
 
     def _memoize(self, key: int) -> None:
         self.memo[key] = self.stack[-1]
@@ -232,24 +230,28 @@ class _Reader:
     def _recall(self, key: int) -> Any:
         value = self.memo[key]
         if isinstance(value, (dict, _Items)):
-            self.shared.add(id(_finished(value)))
+            self.shared.add(id(value))
         return value
 
-    def _complete(self, result: Any) -> Any:
-        """Return the result unless it holds a part that was emptied before it was named again."""
-        waiting, seen = [result], set()
-        while waiting and self.dropped:
-            value = waiting.pop()
-            if id(value) in self.dropped:
-                raise ValueError("it refers again to a part that was left out")
-            if isinstance(value, (dict, list, tuple)) and id(value) not in seen:
-                seen.add(id(value))
-                waiting += value.values() if isinstance(value, dict) else value
-        return result
-
-
-def _finished(value: Any) -> Any:
-    return value.finished() if isinstance(value, _Items) else value
+    def _finished(self, value: Any) -> Any:
+        """Return a value with lists in place of `_Items`, or raise if it holds a part that was emptied."""
+        if not isinstance(value, (dict, tuple, _Items)):
+            return value
+        if id(value) in self.dropped:
+            raise ValueError("it refers again to a part that was left out")
+        if id(value) in self.results:
+            return self.results[id(value)]
+        if isinstance(value, tuple):
+            self.results[id(value)] = tuple([self._finished(item) for item in value])
+        elif isinstance(value, dict):
+            self.results[id(value)] = value
+            for key, item in value.items():
+                value[key] = self._finished(item)
+        else:
+            self.results[id(value)] = items = value.finished()
+            if isinstance(items, list):
+                items[:] = [self._finished(item) for item in items]
+        return self.results[id(value)]
 
 
 def _expanded(items: list[Any]) -> list[Any]:

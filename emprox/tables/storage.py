@@ -149,7 +149,7 @@ def _numbers(values: Any) -> NDArray[np.float64]:
 def _csv_bytes(header: dict[str, Any], flat: Flat) -> bytes:
     file = io.StringIO(newline="")
     file.write(MARK + json.dumps(header) + "\n")
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(flat)
     writer.writerows(
         zip(*(["" if value != value else value for value in values.tolist()] for values in flat.values()), strict=True)

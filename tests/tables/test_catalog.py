@@ -11,7 +11,10 @@ import pytest
 from emprox.errors import CorruptFileError, InvalidDataError, StorageError, TableNotFoundError, UnknownNameError
 from emprox.tables import TABLES, load_table
 from emprox.tables.catalog import files_of
+from emprox.tables.download import download_file
 from emprox.tables.files import CatalogFile, catalog, find_file
+from emprox.tables.formats import read_bundled
+from tests import served
 
 DATA = b"some bytes"
 NAME = "data.bin"
@@ -91,7 +94,32 @@ class TestFindFile:
             find_file("nb201_zen.zi")
 
 
+READER = """
+from emprox.spaces import get_space
+from emprox.tables import PerformanceTable
+from emprox.tables.catalog import TableEntry
+
+
+def read(path):
+    cells = get_space("nasbench201").parse((0, 0, 0, 0, 0, 0)), get_space("nasbench201").parse((2, 0, 0, 0, 0, 0))
+    return PerformanceTable("x", "nasbench201", cells, {"val_accuracy": list(path.read_bytes()[:2])})
+
+
+THEIRS = TableEntry("data.bin", {"default": read}, "Them, 2021.")
+"""
+
+
 class TestLoadTable:
+    def test_a_table_of_another_package(self, site):
+        site.add(NAME, DATA, tables=("theirs",))
+        site.write_plugin(site.plugins.joinpath(f"{served.MODULE}.py").read_text() + READER)
+        metadata = site.plugins / f"{served.MODULE}-1.0.dist-info" / "entry_points.txt"
+        metadata.write_text(metadata.read_text() + f"[emprox.tables]\ntheirs = {served.MODULE}:THEIRS\n")
+        download_file(NAME)
+        table = load_table("theirs")
+        assert table.targets["val_accuracy"].tolist() == list(DATA[:2])
+        assert (table.name, table.citation) == ("theirs", "Them, 2021.")
+
     def test_a_table_without_a_reader_says_so(self, site):
         site.add("ours.csv", b"x", tables=("ours",))
         with pytest.raises(UnknownNameError, match=r"no reader.*emprox tables get ours.*ours\.csv"):
@@ -124,6 +152,18 @@ class TestLoadTable:
         ranks = [np.argsort(np.argsort(values)) for values in columns]
         assert np.corrcoef(*ranks)[0, 1] > 0.8
         assert short.citation == TABLES.get("nasbench201-12epochs").citation
+
+
+def test_the_bundled_layout_averages_seeds(tmp_path):
+    cell, other = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|", "(0, 0, 0, 0, 0, 0)"
+    lines = ["architecture,seed,val_accuracy,test_accuracy,train_seconds"]
+    lines += [f"{cell},0,70,60,1", f"{cell},1,74,62,3", f'"{other}",0,50,40,2']
+    (tmp_path / "b.csv").write_text("\n".join(lines) + "\n")
+    table = read_bundled(tmp_path / "b.csv")
+    assert list(table.targets) == ["val_accuracy", "test_accuracy", "train_seconds"]
+    assert table.targets["val_accuracy"].tolist() == [72, 50]
+    assert table.counts["val_accuracy"].tolist() == [2, 1]
+    np.testing.assert_allclose(table.spreads["val_accuracy"], np.std([70, 74], ddof=1))
 
 
 def test_importing_tables_loads_nothing_heavy():
