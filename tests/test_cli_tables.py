@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from emprox import cli
-from emprox.tables import download
+from emprox.tables import TABLES, download
 from tests import served
 
 DATA = os.urandom(100_000)
@@ -136,7 +136,7 @@ class TestList:
         code, out, _ = emprox("list")
         rows = json.loads(emprox("list", "--json")[1])
         assert code == 0
-        assert {row["file"] for row in rows} >= {NAME, "nb201_zen.zip", "wikitext2_logs.zip", "nasbench201_mnist1d.csv"}
+        assert {row["file"] for row in rows} >= {NAME, "nb201_zen.zip", "wikitext2_logs.zip", TABLES.get("bundled").file}
         assert all(row["file"] in out for row in rows)
         assert next(row for row in rows if row["file"] == NAME)["tables"] == ["ours (no reader yet)"]
 
@@ -172,7 +172,7 @@ class TestPath:
         assert_one_line_error(emprox("path", "ours"), "not the catalogue's file")
 
     def test_the_bundled_table(self, emprox):
-        assert emprox("path", "bundled")[1].rstrip().endswith("nasbench201_mnist1d.csv")
+        assert emprox("path", "bundled")[1].rstrip().endswith(TABLES.get("bundled").file)
 
 
 class TestInfo:
