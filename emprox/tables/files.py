@@ -117,8 +117,8 @@ def find_file(name: str, root: str | Path | None = None) -> Path:
         if path.exists():
             return check_file(path, facts)
     raise TableNotFoundError(
-        f"{name} is in none of: {', '.join(map(str, looked))}. Run `emprox tables get {name}`, or get it from {facts.url} and "
-        f"put it in one of them, or set ${ENVIRONMENT}"
+        f"{name} is in none of: {', '.join(map(str, looked))}. Get it from {facts.url} with "
+        f"`emprox tables get {name}`, or put it in one of them, or set ${ENVIRONMENT}"
     )
 
 
