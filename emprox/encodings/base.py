@@ -39,6 +39,7 @@ class Encoding(ABC):
 ENCODINGS: Registry[type[Encoding]] = Registry(
     "encoding",
     {
+        "features": "emprox.encodings.features:FeatureEncoding",
         "onehot": "emprox.encodings.tabular:OneHotEncoding",
         "path": "emprox.encodings.tabular:PathEncoding",
         "sequence": "emprox.encodings.sequence:SequenceEncoding",

@@ -61,6 +61,12 @@ class SearchSpace(ABC):
     """The K operators a cell can hold, in the order of their numbers."""
     wiring: ClassVar[frozenset[str]] = frozenset()
     """Those of the ops that are never chosen: inputs of a cell, sums. Every path may pass them."""
+    anchors: ClassVar[tuple[str, ...]] = ()
+    """Those of the wiring whose direct successors features tell apart: inputs of a cell, sums, starts of a stage."""
+    zero: ClassVar[str | None] = None
+    """The op that passes nothing on, if there is one."""
+    identity: ClassVar[str | None] = None
+    """The op that changes nothing and is contracted to a wire, if there is one."""
     max_nodes: ClassVar[int]
     """N, nodes of the largest cell, input and output included."""
     topology: ClassVar[NDArray[np.int8] | None] = None

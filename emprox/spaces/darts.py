@@ -66,6 +66,7 @@ class DARTS(ChoiceSpace):
     name = "darts"
     ops = CHOSEN + WIRING
     wiring = frozenset(WIRING)
+    anchors = WIRING
     max_nodes = 30
     parts: ClassVar = {cell: (0, *range(first, first + 14), 29) for cell, first in OFFSET.items()}
     choices = _choices()

@@ -6,15 +6,15 @@ Letters: G graphs, M nodes of all graphs together, E edges, C columns of a quant
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emprox.errors import InvalidArchitectureError
 from emprox.spaces.base import CellBatch
-from emprox.spaces.graph import ComputationGraph
+from emprox.spaces.graph import INPUT, OUTPUT, ComputationGraph
 
 __all__ = ["GraphBatch"]
 
@@ -40,20 +40,30 @@ class GraphBatch:
     """(E,) how many parallel edges it stands for."""
     steps: Ints
     """(E,) position of each edge's target in its graph, never decreasing."""
+    capacity: int
+    """Nodes that a graph of this kind can have; stands in where there is no path, so that it must not depend on the batch."""
 
     def __len__(self) -> int:
         return len(self.outputs)
 
     @classmethod
-    def from_graphs(cls, graphs: Sequence[ComputationGraph], names: Sequence[str]) -> GraphBatch:
-        """Return the batch of graphs whose operators have these names."""
-        number = {name: i for i, name in enumerate(names)}
+    def from_graphs(cls, graphs: Sequence[ComputationGraph], names: Sequence[str], capacity: int = 64) -> GraphBatch:
+        """Return the batch of graphs whose operators have these names.
+
+        Raises
+        ------
+        InvalidArchitectureError
+            If an operator has none of the names.
+        """
+        number = {name: i for i, name in enumerate(names)} | {INPUT: -1, OUTPUT: -1}
+        if unknown := sorted({kind for graph in graphs for kind in graph.kinds} - number.keys()):
+            raise InvalidArchitectureError(f"operators {unknown} are not among those looked at: {', '.join(names)}")
         sizes = np.array([len(graph) for graph in graphs], dtype=np.int64)
-        kinds = np.array([number.get(kind, -1) for graph in graphs for kind in graph.kinds], dtype=np.int64)
+        kinds = np.array([number[kind] for graph in graphs for kind in graph.kinds], dtype=np.int64)
         pairs = np.array([edge for graph in graphs for edge in graph.edges], dtype=np.int64).reshape(-1, 2)
         owner = np.repeat(np.arange(len(graphs)), [len(graph.edges) for graph in graphs])
         unique, multiplicity = np.unique(np.column_stack([owner, pairs]), axis=0, return_counts=True)
-        return cls._from_lists(sizes, kinds, unique[:, 0], unique[:, 1], unique[:, 2], multiplicity)
+        return cls._from_lists(sizes, kinds, unique[:, 0], unique[:, 1], unique[:, 2], multiplicity, capacity)
 
     @classmethod
     def from_cells(cls, cells: CellBatch, *, removed: Sequence[int] = (), contracted: Sequence[int] = ()) -> GraphBatch:
@@ -69,12 +79,14 @@ class GraphBatch:
             Op numbers that change nothing and become wires.
         """
         ops = cells.ops.astype(np.int64)
-        counts = cells.adjacency.astype(np.int64) * ~np.isin(ops, removed)[:, :, None] * ~np.isin(ops, removed)[:, None, :]
+        kept = ~np.isin(ops, removed)
+        counts = cells.adjacency.astype(np.int32) * kept[:, :, None] * kept[:, None, :]
         n = ops.shape[1]
         for node in range(1, n - 1):
             wire = np.isin(ops[:, node], contracted)
             if wire.any():
-                counts[wire] += counts[wire][:, :, node, None] * counts[wire][:, None, node, :]
+                into, out = counts[:, :node, node] * wire[:, None], counts[:, node, node + 1 :]
+                counts[:, :node, node + 1 :] += into[:, :, None] * out[:, None, :]
                 counts[wire, :, node] = counts[wire, node, :] = 0
         output = np.where(ops == ops.max(initial=0), np.arange(n), 0).max(axis=1)
         alive = (
@@ -87,12 +99,13 @@ class GraphBatch:
         kinds = ops - 1
         kinds[np.arange(len(ops)), output] = -1
         owner, source, target = np.nonzero(counts * alive[:, :, None] * alive[:, None, :])
-        return cls._from_lists(
-            alive.sum(axis=1), kinds[alive], owner, place[owner, source], place[owner, target], counts[owner, source, target]
-        )
+        places = place[owner, source], place[owner, target]
+        return cls._from_lists(alive.sum(axis=1), kinds[alive], owner, *places, counts[owner, source, target], n)
 
     @classmethod
-    def _from_lists(cls, sizes: Ints, kinds: Ints, owner: Ints, source: Ints, target: Ints, multiplicity: Ints) -> GraphBatch:
+    def _from_lists(
+        cls, sizes: Ints, kinds: Ints, owner: Ints, source: Ints, target: Ints, multiplicity: Ints, capacity: int
+    ) -> GraphBatch:
         """Return the batch of graphs listed one after the other: sizes (G,), kinds (M,), edges between places in a graph."""
         starts = np.cumsum(sizes) - sizes
         graph = np.repeat(np.arange(len(sizes)), sizes)
@@ -110,17 +123,30 @@ class GraphBatch:
             targets[by_target],
             multiplicity[by_target],
             target[by_target],
+            capacity,
         )
 
+    def renamed(self, number: Ints) -> GraphBatch:
+        """Return the batch with other operator numbers: ``number[k]`` in place of k; inputs and outputs stay -1."""
+        return replace(self, kinds=np.where(self.kinds < 0, -1, number[self.kinds]))
+
+    @property
+    def longest_possible(self) -> int:
+        """Steps from input to output of the largest graph there can be: one less than ``capacity``."""
+        return self.capacity - 1
+
     @cached_property
-    def _passes(self) -> list[tuple[slice, Ints, Ints]]:
-        """For each step: its edges, the nodes they lead to, and where the edges of each node start among them."""
-        bounds = np.searchsorted(self.steps, np.arange(self.steps.max(initial=0) + 2)).tolist()
-        passes: list[tuple[slice, Ints, Ints]] = []
-        for low, high in pairwise(bounds):
-            if high > low:
-                nodes, first = np.unique(self.targets[low:high], return_index=True)
-                passes.append((slice(low, high), nodes, first))
+    def _passes(self) -> list[list[tuple[Ints, Ints, Ints]]]:
+        """For each step its nodes in rounds, an edge of each at a time: targets, sources, multiplicities; the first has all nodes."""
+        first = np.searchsorted(self.targets, self.targets)
+        round_ = np.arange(len(self.targets)) - first
+        order = np.lexsort((self.targets, round_, self.steps))
+        bounds = np.flatnonzero(np.diff(self.steps[order], prepend=-1) | np.diff(round_[order], prepend=-1))
+        passes: list[list[tuple[Ints, Ints, Ints]]] = []
+        for edges in np.split(order, bounds[1:]) if len(order) else []:
+            if round_[edges[0]] == 0:
+                passes.append([])
+            passes[-1].append((self.targets[edges], self.sources[edges], self.multiplicity[edges]))
         return passes
 
     def sum_over_paths(self, weights: Floats) -> Floats:
@@ -130,9 +156,10 @@ class GraphBatch:
         """
         total = np.zeros_like(weights)
         total[: len(self)] = weights[: len(self)]
-        for edges, nodes, first in self._passes:
-            arriving = total[self.sources[edges]] * self.multiplicity[edges, None]
-            total[nodes] = np.add.reduceat(arriving, first, axis=0) * weights[nodes]
+        for rounds in self._passes:
+            for targets, sources, multiplicity in rounds:
+                total[targets] += total[sources] * multiplicity[:, None]
+            total[rounds[0][0]] *= weights[rounds[0][0]]
         return total
 
     def best_path(self, lengths: Floats, extreme: np.ufunc) -> Floats:
@@ -140,11 +167,12 @@ class GraphBatch:
 
         A node that no path reaches, and a path through an infinite length, get the infinity that no path wins.
         """
-        worst = np.inf if extreme is np.minimum else -np.inf
-        best = np.full_like(lengths, worst)
+        best = np.full_like(lengths, np.inf if extreme is np.minimum else -np.inf)
         best[: len(self)] = lengths[: len(self)]
-        for edges, nodes, first in self._passes:
-            best[nodes] = extreme.reduceat(best[self.sources[edges]], first, axis=0) + lengths[nodes]
+        for rounds in self._passes:
+            for targets, sources, _ in rounds:
+                best[targets] = extreme(best[targets], best[sources])
+            best[rounds[0][0]] += lengths[rounds[0][0]]
         return best
 
     def on_longest_paths(self, lengths: Floats, quantity: Floats) -> Floats:
@@ -164,12 +192,14 @@ class GraphBatch:
         paths = np.zeros((len(best), 1))
         paths[: len(self)] = 1
         total = quantity * paths
-        for edges, nodes, first in self._passes:
-            source, target = self.sources[edges], self.targets[edges]
-            tight = best[source] + lengths[target, 0] == best[target]
-            weight = (tight * self.multiplicity[edges])[:, None]
-            paths[nodes] = np.add.reduceat(paths[source] * weight, first, axis=0)
-            total[nodes] = np.add.reduceat(total[source] * weight, first, axis=0) + quantity[nodes] * paths[nodes]
+        for rounds in self._passes:
+            for targets, sources, multiplicity in rounds:
+                tight = best[sources] + lengths[targets, 0] == best[targets]
+                weight = (tight * multiplicity)[:, None]
+                paths[targets] += paths[sources] * weight
+                total[targets] += total[sources] * weight
+            nodes = rounds[0][0]
+            total[nodes] += quantity[nodes] * paths[nodes]
         return total[self.outputs] / np.maximum(paths[self.outputs], 1)
 
     def count_nodes(self, quantity: Floats) -> Floats:

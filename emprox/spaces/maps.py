@@ -27,9 +27,7 @@ class FeatureMapSpace(ChoiceSpace):
 
     max_nodes = 8
     zero: ClassVar[str]
-    """The op that passes nothing on."""
     identity: ClassVar[str]
-    """The op that changes nothing."""
     edges: ClassVar[Sequence[tuple[int, int]]]
     """(source, target) feature map of each of the six ops of a description."""
     topology: ClassVar[NDArray[np.int8]]

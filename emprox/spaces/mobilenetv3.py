@@ -59,6 +59,7 @@ class OFAMobileNetV3(ChoiceSpace):
     name = "ofa-mobilenetv3"
     ops = (*BLOCKS, "stage", *SIZES)
     wiring = frozenset(("stage", *SIZES))
+    anchors = ("stage",)
     max_nodes = 3 + STAGES * (SLOTS + 1)
     choices = _choices()
     sequence_by = "choice"
