@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import combinations
 from typing import Any, ClassVar
 
@@ -21,6 +22,8 @@ __all__ = ["DARTS"]
 MAX_POOL, AVG_POOL, SKIP, SEP3, SEP5, DIL3, DIL5 = range(7)
 CHOSEN = ("max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
 KERNEL = {SEP3: 3, SEP5: 5, DIL3: 3, DIL5: 5}
+REDUCED = "factorized_reduce"
+"""What a skip connection from an input of the reduction cell is."""
 WIRING = ("add", "normal c_{k-2}", "normal c_{k-1}", "reduce c_{k-2}", "reduce c_{k-1}")
 CELLS = ("normal", "reduce")
 STATES = (2, 3, 4, 5)
@@ -64,8 +67,9 @@ class DARTS(ChoiceSpace):
     """
 
     name = "darts"
-    ops = CHOSEN + WIRING
+    ops = (*CHOSEN, REDUCED, *WIRING)
     wiring = frozenset(WIRING)
+    contracted = frozenset({CHOSEN[SKIP]})
     max_nodes = 30
     parts: ClassVar = {cell: (0, *range(first, first + 14), 29) for cell, first in OFFSET.items()}
     choices = _choices()
@@ -114,7 +118,7 @@ class DARTS(ChoiceSpace):
             for position, (source, op) in enumerate(pairs):
                 node = _node(cell, 2 + position // 2) - 2 + position % 2
                 reduced = cell == "reduce" and source < 2 and op == SKIP
-                kinds[node] = "factorized_reduce" if reduced else CHOSEN[op]
+                kinds[node] = REDUCED if reduced else CHOSEN[op]
                 kinds[_node(cell, 2 + position // 2)] = "add"
                 edges.append((_node(cell, source), node))
         return ComputationGraph(tuple(kinds), tuple(edges)).contracted(CHOSEN[SKIP]).pruned()
@@ -128,7 +132,7 @@ class DARTS(ChoiceSpace):
         ops = np.empty((len(specs), self.max_nodes), dtype=np.int8)
         ops[:, 0], ops[:, -1] = 0, len(self.ops) + 1
         column, rows = 0, np.arange(len(specs))
-        for cell, kinds in zip(CELLS, ((9, 10), (11, 12)), strict=True):
+        for cell, kinds in zip(CELLS, ((10, 11), (12, 13)), strict=True):
             ops[:, OFFSET[cell] : OFFSET[cell] + 2] = kinds
             state_nodes = np.array([_node(cell, state) for state in range(6)])
             for state in STATES:
@@ -136,8 +140,10 @@ class DARTS(ChoiceSpace):
                 sources = state_nodes[np.array(list(combinations(range(state), 2)))[numbers]]  # (B, 2)
                 column += state > 2
                 node = _node(cell, state)
-                ops[:, node - 2 : node] = specs[:, column : column + 2] + 1
-                ops[:, node] = 8
+                chosen = specs[:, column : column + 2]
+                reduced = (cell == "reduce") & (chosen == SKIP) & (sources < _node(cell, 2) - 2)
+                ops[:, node - 2 : node] = np.where(reduced, len(CHOSEN), chosen) + 1
+                ops[:, node] = len(CHOSEN) + 2
                 adjacency[rows, sources[:, 0], node - 2] = adjacency[rows, sources[:, 1], node - 1] = 1
                 column += 2
         return CellBatch(adjacency, ops)
@@ -150,7 +156,8 @@ class DARTS(ChoiceSpace):
             state_of = {_node(cell, state): state for state in range(6)}
             nodes = [_node(cell, state) - back for state in STATES for back in (2, 1)]
             sources = [state_of.get(int(adjacency[:, node].argmax()), -1) for node in nodes]
-            cells.append(list(zip(sources, (ops[nodes] - 1).tolist(), strict=True)))
+            numbers = [SKIP if op == len(CHOSEN) else op for op in (ops[nodes] - 1).tolist()]
+            cells.append(list(zip(sources, numbers, strict=True)))
         architecture = self.parse(cells)
         back = self.cells([architecture])
         if not (np.array_equal(back.adjacency[0], adjacency) and np.array_equal(back.ops[0], ops)):
@@ -200,8 +207,7 @@ class DARTS(ChoiceSpace):
     def costs(self, architectures: Sequence[Architecture]) -> NDArray[np.int64]:
         """Return parameters and multiply-accumulates, ndarray of shape (n_archs, 2), from the number of each op."""
         specs, names = self._specs(architectures), list(self.choices)
-        base = self.network(self.parse([[(0, 0), (1, 0)] * 4] * 2))
-        total = np.tile(np.array([base.parameters, base.macs]), (len(specs), 1))
+        total = np.tile(np.array(_pooling_costs()), (len(specs), 1))
         widths = {"normal": ((32, 32), (32, 32), (64, 16), (64, 16), (128, 8), (128, 8)), "reduce": ((64, 16), (128, 8))}
         for cell in CELLS:
             ops = specs[:, [i for i, name in enumerate(names) if name.startswith(cell) and name.endswith("op")]]
@@ -212,6 +218,14 @@ class DARTS(ChoiceSpace):
         skips = np.array([sum(s < 2 and op == SKIP for s, op in self.pairs(a)[1]) for a in architectures], dtype=np.int64)
         reduced = np.array([width**2 for width, _ in widths["reduce"]])
         return total + skips.reshape(-1, 1) * np.array([reduced.sum(), (reduced * np.array([256, 64])).sum()])
+
+
+@cache
+def _pooling_costs() -> tuple[int, int]:
+    """Parameters and multiply-accumulates of the network whose ops are all poolings, which have none."""
+    space = DARTS()
+    pooling = space.network(space.parse([[(0, MAX_POOL), (1, MAX_POOL)] * len(STATES)] * 2))
+    return pooling.parameters, pooling.macs
 
 
 def _node(cell: str, state: int) -> int:

@@ -23,13 +23,9 @@ def topology(edges: Sequence[tuple[int, int]]) -> NDArray[np.int8]:
 
 
 class FeatureMapSpace(ChoiceSpace):
-    """A space of such cells; a subclass sets ``ops``, ``topology`` and ``choices`` and says which ops are zero and identity."""
+    """A space of such cells; a subclass sets ``ops``, ``removed``, ``contracted``, ``topology`` and ``choices``."""
 
     max_nodes = 8
-    zero: ClassVar[str]
-    """The op that passes nothing on."""
-    identity: ClassVar[str]
-    """The op that changes nothing."""
     topology: ClassVar[NDArray[np.int8]]
     """(8, 8), see `topology`."""
 
@@ -37,7 +33,8 @@ class FeatureMapSpace(ChoiceSpace):
         """Return the cell as op nodes: zeros removed, identities contracted, dead ops pruned."""
         kinds = (INPUT, *[self.ops[op] for op in self._spec(architecture)], OUTPUT)
         wires = tuple(zip(*(index.tolist() for index in np.nonzero(self.topology)), strict=True))
-        return ComputationGraph(kinds, wires).simplified(zero=self.zero, identity=self.identity)
+        (zero,), (identity,) = self.removed, self.contracted
+        return ComputationGraph(kinds, wires).simplified(zero=zero, identity=identity)
 
     def cells(self, architectures: Sequence[Architecture]) -> CellBatch:
         """Return adjacency (B, 8, 8), the same for all, and ops (B, 8)."""
