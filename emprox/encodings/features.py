@@ -128,10 +128,9 @@ class FeatureEncoding(Encoding):
 
     def __init__(self, space: str | SearchSpace) -> None:
         super().__init__(space)
-        passive = {self.space.zero, self.space.identity, *self.space.wiring}
-        self._kinds = [number for number, op in enumerate(self.space.ops) if op not in passive]
-        wires = {self.space.identity, *self.space.wiring}
-        self._removed = [number + 1 for number, op in enumerate(self.space.ops) if op == self.space.zero]
+        wires = self.space.contracted | self.space.wiring
+        self._kinds = [number for number, op in enumerate(self.space.ops) if op not in wires | self.space.removed]
+        self._removed = [number + 1 for number, op in enumerate(self.space.ops) if op in self.space.removed]
         self._contracted = [number + 1 for number, op in enumerate(self.space.ops) if op in wires]
         self._anchors = [self.space.ops.index(op) + 1 for op in self.space.anchors]
 

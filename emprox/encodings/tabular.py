@@ -112,7 +112,7 @@ class PathEncoding(Encoding):
             has_op = np.where(is_output | (cells.ops[:, j] < 0), -1, cells.ops[:, j] - 1)[:, None] == np.arange(k)
             reached.append(
                 {
-                    length + 1: (sequences[:, :, None] & has_op[:, None, :]).reshape(b, -1)
+                    length + 1: (sequences[:, :, None] & has_op[:, None, :]).reshape(b, k ** (length + 1))
                     for length, sequences in arriving.items()
                     if length < longest
                 }

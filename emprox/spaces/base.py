@@ -63,10 +63,10 @@ class SearchSpace(ABC):
     """Those of the ops that are never chosen: inputs of a cell, sums. Every path may pass them."""
     anchors: ClassVar[tuple[str, ...]] = ()
     """Those of the wiring whose direct successors features tell apart: inputs of a cell, sums, starts of a stage."""
-    zero: ClassVar[str | None] = None
-    """The op that passes nothing on, if there is one."""
-    identity: ClassVar[str | None] = None
-    """The op that changes nothing and is contracted to a wire, if there is one."""
+    removed: ClassVar[frozenset[str]] = frozenset()
+    """Those of the ops that pass nothing on."""
+    contracted: ClassVar[frozenset[str]] = frozenset()
+    """Those of the ops that change nothing and become wires."""
     max_nodes: ClassVar[int]
     """N, nodes of the largest cell, input and output included."""
     topology: ClassVar[NDArray[np.int8] | None] = None
@@ -162,12 +162,17 @@ class SearchSpace(ABC):
         return GraphModule(self.network(architecture, **options))
 
     def count_parameters(self, architecture: Architecture, **options: Any) -> int:
-        """Return the trainable parameters of the network that `to_module` builds, without building it."""
-        return self.network(architecture, **options).parameters
+        """Return the trainable parameters of the network that `to_module` builds, without building it.
+
+        By the formula of `costs` for the default options, on the graph of the network otherwise.
+        """
+        if options:
+            return self.network(architecture, **options).parameters
+        return int(self.costs([architecture])[0, 0])
 
     def count_macs(self, architecture: Architecture, **options: Any) -> int:
         """Return the multiply-accumulates of the network for one input (convolutions and linear layers)."""
-        return self.network(architecture, **options).macs
+        return self.network(architecture, **options).macs if options else int(self.costs([architecture])[0, 1])
 
     def costs(self, architectures: Sequence[Architecture]) -> NDArray[np.int64]:
         """Return parameters and multiply-accumulates of the networks with default options, ndarray of shape (n_archs, 2).

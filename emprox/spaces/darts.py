@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import combinations
 from typing import Any, ClassVar
 
@@ -21,6 +22,8 @@ __all__ = ["DARTS"]
 MAX_POOL, AVG_POOL, SKIP, SEP3, SEP5, DIL3, DIL5 = range(7)
 CHOSEN = ("max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
 KERNEL = {SEP3: 3, SEP5: 5, DIL3: 3, DIL5: 5}
+REDUCED = "factorized_reduce"
+"""What a skip connection from an input of the reduction cell is."""
 WIRING = ("add", "normal c_{k-2}", "normal c_{k-1}", "reduce c_{k-2}", "reduce c_{k-1}")
 CELLS = ("normal", "reduce")
 STATES = (2, 3, 4, 5)
@@ -64,9 +67,10 @@ class DARTS(ChoiceSpace):
     """
 
     name = "darts"
-    ops = CHOSEN + WIRING
+    ops = (*CHOSEN, REDUCED, *WIRING)
     wiring = frozenset(WIRING)
     anchors = WIRING
+    contracted = frozenset({CHOSEN[SKIP]})
     max_nodes = 30
     parts: ClassVar = {cell: (0, *range(first, first + 14), 29) for cell, first in OFFSET.items()}
     choices = _choices()
@@ -115,7 +119,7 @@ class DARTS(ChoiceSpace):
             for position, (source, op) in enumerate(pairs):
                 node = _node(cell, 2 + position // 2) - 2 + position % 2
                 reduced = cell == "reduce" and source < 2 and op == SKIP
-                kinds[node] = "factorized_reduce" if reduced else CHOSEN[op]
+                kinds[node] = REDUCED if reduced else CHOSEN[op]
                 kinds[_node(cell, 2 + position // 2)] = "add"
                 edges.append((_node(cell, source), node))
         return ComputationGraph(tuple(kinds), tuple(edges)).contracted(CHOSEN[SKIP]).pruned()
@@ -129,7 +133,7 @@ class DARTS(ChoiceSpace):
         ops = np.empty((len(specs), self.max_nodes), dtype=np.int8)
         ops[:, 0], ops[:, -1] = 0, len(self.ops) + 1
         column, rows = 0, np.arange(len(specs))
-        for cell, kinds in zip(CELLS, ((9, 10), (11, 12)), strict=True):
+        for cell, kinds in zip(CELLS, ((10, 11), (12, 13)), strict=True):
             ops[:, OFFSET[cell] : OFFSET[cell] + 2] = kinds
             state_nodes = np.array([_node(cell, state) for state in range(6)])
             for state in STATES:
@@ -137,8 +141,10 @@ class DARTS(ChoiceSpace):
                 sources = state_nodes[np.array(list(combinations(range(state), 2)))[numbers]]  # (B, 2)
                 column += state > 2
                 node = _node(cell, state)
-                ops[:, node - 2 : node] = specs[:, column : column + 2] + 1
-                ops[:, node] = 8
+                chosen = specs[:, column : column + 2]
+                reduced = (cell == "reduce") & (chosen == SKIP) & (sources < _node(cell, 2) - 2)
+                ops[:, node - 2 : node] = np.where(reduced, len(CHOSEN), chosen) + 1
+                ops[:, node] = len(CHOSEN) + 2
                 adjacency[rows, sources[:, 0], node - 2] = adjacency[rows, sources[:, 1], node - 1] = 1
                 column += 2
         return CellBatch(adjacency, ops)
@@ -159,12 +165,12 @@ class DARTS(ChoiceSpace):
         """Return the path-norm (B,) at the output of a cell, given those of its two inputs."""
         states, rows = np.stack(inputs, axis=1), np.arange(len(batch.ops))
         nodes = np.array([_node(cell, state) for state in range(6)])
-        gain = np.array([[_gains(op, channels, cell == "reduce" and old) for op in range(7)] for old in (False, True)])
+        gain = np.array([_gain(op, channels) for op in range(8)])
         for state in STATES:
             total = np.zeros(len(rows))
             for node in (nodes[state] - 2, nodes[state] - 1):
                 source = batch.adjacency[:, nodes[:state], node].argmax(axis=1)
-                total += states[rows, source] * gain[(source < 2).astype(int), batch.ops[:, node] - 1]
+                total += states[rows, source] * gain[batch.ops[:, node] - 1]
             states = np.column_stack([states, total])
         return states[:, 2:].mean(axis=1)
 
@@ -176,7 +182,8 @@ class DARTS(ChoiceSpace):
             state_of = {_node(cell, state): state for state in range(6)}
             nodes = [_node(cell, state) - back for state in STATES for back in (2, 1)]
             sources = [state_of.get(int(adjacency[:, node].argmax()), -1) for node in nodes]
-            cells.append(list(zip(sources, (ops[nodes] - 1).tolist(), strict=True)))
+            numbers = [SKIP if op == len(CHOSEN) else op for op in (ops[nodes] - 1).tolist()]
+            cells.append(list(zip(sources, numbers, strict=True)))
         architecture = self.parse(cells)
         back = self.cells([architecture])
         if not (np.array_equal(back.adjacency[0], adjacency) and np.array_equal(back.ops[0], ops)):
@@ -226,8 +233,7 @@ class DARTS(ChoiceSpace):
     def costs(self, architectures: Sequence[Architecture]) -> NDArray[np.int64]:
         """Return parameters and multiply-accumulates, ndarray of shape (n_archs, 2), from the number of each op."""
         specs, names = self._specs(architectures), list(self.choices)
-        base = self.network(self.parse([[(0, 0), (1, 0)] * 4] * 2))
-        total = np.tile(np.array([base.parameters, base.macs]), (len(specs), 1))
+        total = np.tile(np.array(_pooling_costs()), (len(specs), 1))
         widths = {"normal": ((32, 32), (32, 32), (64, 16), (64, 16), (128, 8), (128, 8)), "reduce": ((64, 16), (128, 8))}
         for cell in CELLS:
             ops = specs[:, [i for i, name in enumerate(names) if name.startswith(cell) and name.endswith("op")]]
@@ -240,11 +246,19 @@ class DARTS(ChoiceSpace):
         return total + skips.reshape(-1, 1) * np.array([reduced.sum(), (reduced * np.array([256, 64])).sum()])
 
 
-def _gains(op: int, width: int, reduces: bool) -> float:
-    """Return the expected gain of an op that keeps the channels; a skip connection is a convolution where it has to reduce."""
+def _gain(op: int, width: int) -> float:
+    """Return the expected gain of an op that keeps the channels; one past the chosen ones is the skip that reduces."""
     if op in KERNEL:
         return float((KERNEL[op] * width**0.5) ** (2 if op in (SEP3, SEP5) else 1))
-    return width**0.5 if reduces and op == SKIP else 1.0
+    return width**0.5 if op == len(CHOSEN) else 1.0
+
+
+@cache
+def _pooling_costs() -> tuple[int, int]:
+    """Parameters and multiply-accumulates of the network whose ops are all poolings, which have none."""
+    space = DARTS()
+    pooling = space.network(space.parse([[(0, MAX_POOL), (1, MAX_POOL)] * len(STATES)] * 2))
+    return pooling.parameters, pooling.macs
 
 
 def _node(cell: str, state: int) -> int:

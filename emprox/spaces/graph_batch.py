@@ -137,7 +137,7 @@ class GraphBatch:
 
     @cached_property
     def _passes(self) -> list[list[tuple[Ints, Ints, Ints]]]:
-        """For each step its nodes in rounds, an edge of each at a time: targets, sources, multiplicities; the first has all nodes."""
+        """For each step its nodes in rounds, one edge of each at a time: targets, sources, multiplicities."""
         first = np.searchsorted(self.targets, self.targets)
         round_ = np.arange(len(self.targets)) - first
         order = np.lexsort((self.targets, round_, self.steps))

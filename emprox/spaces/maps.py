@@ -23,11 +23,9 @@ def topology(edges: Sequence[tuple[int, int]]) -> NDArray[np.int8]:
 
 
 class FeatureMapSpace(ChoiceSpace):
-    """A space of such cells; a subclass sets ``ops``, ``topology`` and ``choices`` and says which ops are zero and identity."""
+    """A space of such cells; a subclass sets ``ops``, ``removed``, ``contracted``, ``topology`` and ``choices``."""
 
     max_nodes = 8
-    zero: ClassVar[str]
-    identity: ClassVar[str]
     edges: ClassVar[Sequence[tuple[int, int]]]
     """(source, target) feature map of each of the six ops of a description."""
     topology: ClassVar[NDArray[np.int8]]
@@ -37,7 +35,8 @@ class FeatureMapSpace(ChoiceSpace):
         """Return the cell as op nodes: zeros removed, identities contracted, dead ops pruned."""
         kinds = (INPUT, *[self.ops[op] for op in self._spec(architecture)], OUTPUT)
         wires = tuple(zip(*(index.tolist() for index in np.nonzero(self.topology)), strict=True))
-        return ComputationGraph(kinds, wires).simplified(zero=self.zero, identity=self.identity)
+        (zero,), (identity,) = self.removed, self.contracted
+        return ComputationGraph(kinds, wires).simplified(zero=zero, identity=identity)
 
     def cells(self, architectures: Sequence[Architecture]) -> CellBatch:
         """Return adjacency (B, 8, 8), the same for all, and ops (B, 8)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class NASBench201(FeatureMapSpace):
 
     name = "nasbench201"
     ops = OPS
-    zero, identity = OPS[NONE], OPS[SKIP]
+    removed, contracted = frozenset({OPS[NONE]}), frozenset({OPS[SKIP]})
     topology = topology(EDGES)
     edges = EDGES
     choices = dict.fromkeys([f"node{number}" for number in range(1, 7)], OPS)
@@ -123,10 +123,9 @@ class NASBench201(FeatureMapSpace):
     def costs(self, architectures: Sequence[Architecture]) -> NDArray[np.int64]:
         """Return parameters and multiply-accumulates, ndarray of shape (n_archs, 2), from the number of each convolution."""
         specs = self._specs(architectures)
-        base = self.network(Architecture(self.name, (NONE,) * 6))
         widths = np.array([16, 32, 64])
         areas = np.array([32, 16, 8]) ** 2
-        total = np.tile(np.array([base.parameters, base.macs]), (len(specs), 1))
+        total = np.tile(np.array(_empty_costs()), (len(specs), 1))
         for op, area in AREA.items():
             one = [(area * widths**2 + 2 * widths).sum(), (area * widths**2 * areas).sum()]
             total += 5 * (specs == op).sum(axis=1, keepdims=True) * np.array(one)
@@ -148,6 +147,13 @@ class NASBench201(FeatureMapSpace):
     def populations(self) -> Mapping[str, Callable[[Architecture], bool]]:
         """``all``, ``connected`` and ``no-none``, the 4,096 descriptions in which no edge is ``none``."""
         return {**super().populations, "no-none": lambda architecture: NONE not in self._spec(architecture)}
+
+
+@cache
+def _empty_costs() -> tuple[int, int]:
+    """Parameters and multiply-accumulates of the network whose cells are empty."""
+    empty = NASBench201().network(Architecture(NASBench201.name, (NONE,) * len(EDGES)))
+    return empty.parameters, empty.macs
 
 
 def _cell(net: NetworkBuilder, x: int, spec: Sequence[int]) -> int:

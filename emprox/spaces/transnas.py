@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +49,7 @@ class TransNASBench101Micro(FeatureMapSpace):
 
     name = "transnas101-micro"
     ops = OPS
-    zero, identity = OPS[NONE], OPS[SKIP]
+    removed, contracted = frozenset({OPS[NONE]}), frozenset({OPS[SKIP]})
     topology = topology(EDGES)
     edges = EDGES
     choices = dict.fromkeys([f"node{number}" for number in range(1, 7)], OPS)
@@ -113,13 +115,8 @@ class TransNASBench101Micro(FeatureMapSpace):
     def costs(self, architectures: Sequence[Architecture]) -> NDArray[np.int64]:
         """Return parameters and multiply-accumulates, ndarray of shape (n_archs, 2): every edge adds its own."""
         specs = self._specs(architectures)
-        base = self.network(Architecture(self.name, (NONE,) * len(EDGES)))
-        total = np.tile(np.array([base.parameters, base.macs]), (len(specs), 1))
-        for edge in range(len(EDGES)):
-            for op in (SKIP, CONV1X1, CONV3X3):
-                one = self.network(Architecture(self.name, tuple([op if e == edge else NONE for e in range(len(EDGES))])))
-                total[specs[:, edge] == op] += (one.parameters - base.parameters, one.macs - base.macs)
-        return total
+        base, added = _edge_costs()
+        return base + sum(added[edge, specs[:, edge]] for edge in range(len(EDGES)))
 
     def path_norms(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
         """Return the logarithm of the path-norm, ndarray of shape (n_archs,): ten cells, of which three reduce."""
@@ -138,6 +135,17 @@ class TransNASBench101Micro(FeatureMapSpace):
     def populations(self) -> Mapping[str, Callable[[Architecture], bool]]:
         """``all``, ``connected`` and ``no-none``, the 729 descriptions in which no edge is ``none``."""
         return {**super().populations, "no-none": lambda architecture: NONE not in self._spec(architecture)}
+
+
+@cache
+def _edge_costs() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Costs of the network with empty cells, (2,), and what each op adds on each edge, (6, 4, 2)."""
+    space, empty = TransNASBench101Micro(), np.full((len(EDGES), len(OPS), len(EDGES)), NONE)
+    for edge, op in itertools.product(range(len(EDGES)), range(len(OPS))):
+        empty[edge, op, edge] = op
+    networks = [space.network(Architecture(space.name, tuple(spec))) for spec in empty.reshape(-1, len(EDGES)).tolist()]
+    costs = np.array([(network.parameters, network.macs) for network in networks]).reshape(len(EDGES), len(OPS), 2)
+    return costs[0, NONE], costs - costs[0, NONE]
 
 
 def _cell(net: NetworkBuilder, x: int, spec: Sequence[int], channels: int, stride: int) -> int:

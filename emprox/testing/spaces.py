@@ -149,6 +149,20 @@ class SpaceContract:
             assert space.is_connected(architecture) == graph.is_connected
             assert renumbered(graph, rng).canonical_hash() == graph.canonical_hash() == space.canonical_hash(architecture)
 
+    def test_cells_and_graphs_agree(self) -> None:
+        space, architectures = self.make_space(), self.sampled()
+        cells = space.cells(architectures)
+        names = ["input", *space.ops, "output"]
+        for architecture, adjacency, ops in zip(architectures, cells.adjacency, cells.ops, strict=True):
+            present = np.nonzero(ops >= 0)[0]
+            edges = zip(*(index.tolist() for index in np.nonzero(adjacency[np.ix_(present, present)])), strict=True)
+            graph = ComputationGraph(tuple(names[number] for number in ops[present]), tuple(edges))
+            for kind in space.removed:
+                graph = graph.without(kind)
+            for kind in space.contracted:
+                graph = graph.contracted(kind)
+            assert graph.pruned().canonical_hash() == space.canonical_hash(architecture)
+
     def test_populations_are_tests(self) -> None:
         space = self.make_space()
         assert {"all", "connected"} <= set(space.populations)
@@ -192,10 +206,11 @@ class SpaceContract:
 
     def test_formulas_agree_with_the_network(self) -> None:
         space, architectures = self.make_space(), self.sampled(8)
-        counted = [(space.count_parameters(a), space.count_macs(a)) for a in architectures]
+        networks = [space.network(a) for a in architectures]
         costs = space.costs(architectures)
         assert costs.dtype == np.int64
-        np.testing.assert_array_equal(costs, counted)
+        np.testing.assert_array_equal(costs, [(network.parameters, network.macs) for network in networks])
+        assert [(space.count_parameters(a), space.count_macs(a)) for a in architectures] == [tuple(row) for row in costs.tolist()]
         assert space.costs([]).shape == (0, 2)
 
     def test_modules_have_the_counted_parameters_and_run(self) -> None:
