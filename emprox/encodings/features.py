@@ -122,8 +122,8 @@ class FeatureEncoding(Encoding):
     --------
     >>> encoding = FeatureEncoding("nasbench201")
     >>> arch = encoding.space.parse((2, 1, 0, 2, 1, 1))
-    >>> dict(zip(encoding.names, encoding.transform([arch])[0].tolist()))["log_paths"] == np.log(2)
-    np.True_
+    >>> round(dict(zip(encoding.names, encoding.transform([arch])[0].tolist()))["log_paths"], 3)
+    0.693
     """
 
     def __init__(self, space: str | SearchSpace) -> None:

@@ -6,6 +6,19 @@ Next: `emprox.report` scores them; a search asks them which architecture to meas
 
 from emprox.estimators.base import ESTIMATORS, ArchitectureRegressor, load, make_estimator
 from emprox.estimators.emprox import EmProx
-from emprox.estimators.tabular import XGBoost
+from emprox.estimators.signals import OneNumber
+from emprox.estimators.tabular import Forest, GaussianProcess, KNeighbors, Ridge, XGBoost
 
-__all__ = ["ESTIMATORS", "ArchitectureRegressor", "EmProx", "XGBoost", "load", "make_estimator"]
+__all__ = [
+    "ESTIMATORS",
+    "ArchitectureRegressor",
+    "EmProx",
+    "Forest",
+    "GaussianProcess",
+    "KNeighbors",
+    "OneNumber",
+    "Ridge",
+    "XGBoost",
+    "load",
+    "make_estimator",
+]

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn import linear_model
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor, kernels
 from sklearn.linear_model import RidgeCV
 from sklearn.neighbors import KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from emprox._optional import import_optional
@@ -290,10 +291,12 @@ class Ridge(TabularRegressor):
         """Nothing to check: the encoding's name is checked where it is looked up."""
 
     def _sample_weights(self) -> dict[str, Floats]:
-        return {f"ridgecv__{name}": values for name, values in super()._sample_weights().items()}
+        return {f"linear__{name}": values for name, values in super()._sample_weights().items()}
 
     def _regressor(self, seed: int) -> Any:
-        return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 5, 25)))
+        penalties = np.logspace(-1, 5, 25)
+        one = len(self.y_) == 1  # nothing to leave out; the mean is the estimate whatever the penalty
+        return Pipeline([("scale", StandardScaler()), ("linear", linear_model.Ridge() if one else RidgeCV(penalties))])
 
 
 class KNeighbors(TabularRegressor):

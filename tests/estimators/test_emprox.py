@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 
 from emprox.encoders import SequenceAutoencoder
 from emprox.errors import InvalidDataError, InvalidOptionError, UnknownNameError
-from emprox.estimators import ESTIMATORS, ArchitectureRegressor, EmProx, XGBoost, make_estimator
+from emprox.estimators import ArchitectureRegressor, EmProx, make_estimator
 from emprox.spaces import Architecture, get_space
 from emprox.testing import EstimatorContract
 
@@ -36,26 +36,6 @@ class TestEmProx(EstimatorContract):
 class TestEmProxPaper(EstimatorContract):
     def make(self) -> ArchitectureRegressor:
         return make_estimator("emprox-paper:k=3,hidden_size=8,epochs=2", random_state=0)
-
-
-class TestXGBoost(EstimatorContract):
-    def make(self) -> ArchitectureRegressor:
-        return XGBoost(n_estimators=20, random_state=0)
-
-    def test_learns_an_additive_function(self) -> None:
-        archs, asked = self.sample(300), self.sample(300, seed=1)
-        estimates = XGBoost(random_state=0).fit(archs, accuracies(archs)).predict(asked)
-        assert np.corrcoef(estimates, accuracies(asked))[0, 1] > 0.95
-
-    @pytest.mark.parametrize("encoding", ["path", "sequence"])
-    def test_over_another_encoding(self, encoding: str) -> None:
-        estimator = XGBoost(encoding=encoding, n_estimators=20).fit(KNOWN, accuracies(KNOWN))
-        assert np.ptp(estimator.predict(ASKED)) > 0
-
-
-def test_every_estimator_has_a_contract() -> None:
-    tested = {type(contract().make()) for contract in (TestEmProx, TestEmProxPaper, TestXGBoost)}
-    assert tested == {type(make_estimator(name)) for name in ESTIMATORS}
 
 
 def test_published_options() -> None:

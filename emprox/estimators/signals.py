@@ -1,0 +1,138 @@
+"""One number that needs no training and no label: parameters, multiply-accumulates, path-norm, and their mean rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emprox.errors import InvalidOptionError
+from emprox.estimators.base import ArchitectureRegressor, Floats
+from emprox.registry import nearest
+from emprox.spaces import Architecture, SearchSpace, get_space
+
+__all__ = ["SIGNALS", "OneNumber"]
+
+REFERENCE_SIZE = 1000
+"""Architectures drawn from the space whose numbers ranks are taken among."""
+
+
+def log_parameters(space: SearchSpace, architectures: list[Architecture]) -> Floats:
+    """Return the logarithm of the network's parameters."""
+    return np.log1p(space.costs(architectures)[:, 0])
+
+
+def log_macs(space: SearchSpace, architectures: list[Architecture]) -> Floats:
+    """Return the logarithm of the network's multiply-accumulates."""
+    return np.log1p(space.costs(architectures)[:, 1])
+
+
+def log_path_norm(space: SearchSpace, architectures: list[Architecture]) -> Floats:
+    """Return the logarithm of the network's analytic path-norm; a network whose output is constant gets 0, the least."""
+    norms = space.path_norms(architectures)
+    return np.where(np.isfinite(norms), norms, 0)
+
+
+def log_convolutions(space: SearchSpace, architectures: list[Architecture]) -> Floats:
+    """Return the logarithm of one plus the number of live operators with weights in the cells."""
+    weighted = np.array(["conv" in op or op.startswith("k") for op in space.ops])
+    counts = []
+    for architecture in architectures:
+        kinds = space.cell_graph(architecture).kinds
+        counts.append(sum(bool(weighted[space.ops.index(kind)]) for kind in kinds if kind in space.ops))
+    return np.log1p(np.array(counts, dtype=np.float64))
+
+
+PARTS = (log_macs, log_parameters, log_path_norm, log_convolutions)
+
+
+def size(space: SearchSpace, architectures: list[Architecture]) -> Floats:
+    """Return the mean rank of the four numbers above among fixed random architectures of the space, between 0 and 1."""
+    ranks = [
+        np.interp(part(space, architectures), reference, np.linspace(0, 1, len(reference)))
+        for part, reference in zip(PARTS, _reference(space.name), strict=True)
+    ]
+    return np.mean(ranks, axis=0)
+
+
+@cache
+def _reference(space: str) -> list[NDArray[np.float64]]:
+    drawn = get_space(space).sample(np.random.default_rng(0), REFERENCE_SIZE)
+    return [np.sort(part(get_space(space), drawn)) for part in PARTS]
+
+
+SIGNALS: dict[str, Callable[[SearchSpace, list[Architecture]], Floats]] = {
+    "macs": log_macs,
+    "params": log_parameters,
+    "pathnorm": log_path_norm,
+    "size": size,
+}
+
+
+class OneNumber(ArchitectureRegressor):
+    """Rank architectures by one number; labels only set the scale, so that the ranking is that of no label at all.
+
+    The estimate is the number, shifted and stretched to the mean and spread of the measurements: larger is always better.
+    Print it beside anything that was trained: on many tables it is hard to beat.
+
+    Parameters
+    ----------
+    space : str, SearchSpace or None
+        The search space; None takes it from the architectures.
+    signal : {"macs", "params", "pathnorm", "size"}
+        Logarithm of multiply-accumulates, of parameters, of the analytic path-norm, or the mean rank of these and of
+        the number of convolutions.
+    random_state : int or None
+        Kept for a uniform interface; the fit is deterministic.
+    """
+
+    kind = "one-number"
+
+    def __init__(self, *, space: str | SearchSpace | None = None, signal: str = "size", random_state: int | None = None) -> None:
+        self.space = space
+        self.signal = signal
+        self.random_state = random_state
+
+    @classmethod
+    def params(cls, *, space: str | SearchSpace | None = None, random_state: int | None = None) -> OneNumber:
+        """Return the ranking by parameters."""
+        return cls(space=space, signal="params", random_state=random_state)
+
+    @classmethod
+    def macs(cls, *, space: str | SearchSpace | None = None, random_state: int | None = None) -> OneNumber:
+        """Return the ranking by multiply-accumulates."""
+        return cls(space=space, signal="macs", random_state=random_state)
+
+    @classmethod
+    def pathnorm(cls, *, space: str | SearchSpace | None = None, random_state: int | None = None) -> OneNumber:
+        """Return the ranking by the analytic path-norm."""
+        return cls(space=space, signal="pathnorm", random_state=random_state)
+
+    @classmethod
+    def size(cls, *, space: str | SearchSpace | None = None, random_state: int | None = None) -> OneNumber:
+        """Return the ranking by the mean rank of all four numbers."""
+        return cls(space=space, signal="size", random_state=random_state)
+
+    def _check_options(self) -> None:
+        if self.signal not in SIGNALS:
+            raise InvalidOptionError(f"no signal is called {self.signal!r}; {nearest(str(self.signal), list(SIGNALS))}")
+
+    def _fit(self) -> None:
+        numbers = SIGNALS[self.signal](self.space_, self.architectures_)
+        self.slope_ = float(self.y_.std() / numbers.std()) if numbers.std() > 0 else 0.0
+        self.intercept_ = float(self.y_.mean() - self.slope_ * numbers.mean())
+
+    def _predict(self, architectures: list[Architecture], return_std: bool) -> tuple[Floats, None]:
+        if not architectures:
+            return np.empty(0), None
+        return self.intercept_ + self.slope_ * SIGNALS[self.signal](self.space_, architectures), None
+
+    def _write(self, folder: Path) -> dict[str, Any]:
+        return {"slope": self.slope_, "intercept": self.intercept_}
+
+    def _read_state(self, folder: Path, state: dict[str, Any]) -> None:
+        self.slope_, self.intercept_ = state["slope"], state["intercept"]
