@@ -34,7 +34,7 @@ def _target(table: PerformanceTable, name: str) -> dict[str, Any]:
         "unit": measure.unit,
         "larger_is_better": measure.larger_is_better,
         **_range(table.targets[name]),
-        "trainings": None if counts is None else [int(counts.min()), int(counts.max())],
+        "trainings": None if counts is None or not len(counts) else [int(counts.min()), int(counts.max())],
         "median_spread": float(np.median(spreads)) if spreads is not None and len(spreads) else None,
     }
 
