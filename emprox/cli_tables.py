@@ -118,15 +118,18 @@ def _rows(root: Path | None) -> list[dict[str, Any]]:
         if (entry := TABLES.get(name)).bundled:
             file = bundled_path(entry)
             size = file.stat().st_size if file.exists() else 0
-            row = {"file": entry.file, "bytes": size, "licence": "Apache-2.0", "state": "in emprox", "tables": [_forms(name)]}
+            row = {"file": file.name, "bytes": size, "licence": "Apache-2.0", "state": "in emprox", "tables": [_forms(name)]}
             rows.insert(0, row)
     return rows
 
 
 def _forms(name: str) -> str:
-    """Return a table's name with its variants, or that it has no reader."""
+    """Return a table's name with its variants, or that it has no measurements or no reader."""
     from emprox.tables import TABLES
+    from emprox.tables.unlabelled import UNLABELLED
 
+    if name in UNLABELLED:
+        return f"{name} (architectures only)"
     if name not in TABLES.names():
         return f"{name} (no reader yet)"
     variants = list(TABLES.get(name).variants)

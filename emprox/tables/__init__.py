@@ -12,11 +12,13 @@ from emprox.tables.naslib import read_naslib
 from emprox.tables.nats import read_nats_bench
 from emprox.tables.runs import table_of_runs
 from emprox.tables.storage import read_table, write_table
+from emprox.tables.unlabelled import load_architectures
 
 __all__ = [
     "TABLES",
     "Measure",
     "PerformanceTable",
+    "load_architectures",
     "load_table",
     "read_csv",
     "read_naslib",

@@ -34,8 +34,8 @@ class PerformanceTable:
     Raises
     ------
     InvalidDataError
-        If a column's length differs from the number of rows, a target or spread is not finite, a count is below 1, or a
-        spread, count, curve or measure names a target or column that is not there.
+        If a column's length differs from the number of rows, a target or spread is not finite, a count is below 1, a
+        spread, count or measure names a target that is not there, or a mark has the name of another population.
 
     Examples
     --------
@@ -66,6 +66,8 @@ class PerformanceTable:
     """Further facts by name, numbers (NaN where missing) or texts, each ndarray of shape (n_rows,): parameters, proxies."""
     measures: Mapping[str, Measure] = field(default_factory=dict)
     """Unit and direction by the target's name; what is left out is read from the name's ending where it tells."""
+    marks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """Named populations of this table: which rows belong to each, ndarray of shape (n_rows,); see `population`."""
 
     def __post_init__(self) -> None:
         space = get_space(self.space)
@@ -81,6 +83,8 @@ class PerformanceTable:
                 raise InvalidDataError(f"table {self.name}: {kind} has {name!r}, which is no target ({', '.join(self.targets)})")
         for name in set(self.columns) & set(self.targets):
             raise InvalidDataError(f"table {self.name}: {name!r} is a target and a further column; rename one")
+        for name in {*space.populations, CLASSES} & set(self.marks):
+            raise InvalidDataError(f"table {self.name}: the mark {name!r} is a population of every {space.name} table; rename it")
         measures = {name: self.measures.get(name, measure_of(name)) for name in self.targets}
         object.__setattr__(self, "measures", measures)
 
@@ -175,13 +179,15 @@ class PerformanceTable:
     @property
     def populations(self) -> list[str]:
         """Names that `population` takes."""
-        return [*get_space(self.space).populations, CLASSES]
+        return [*get_space(self.space).populations, CLASSES, *self.marks]
 
     def population(self, name: str) -> PerformanceTable:
-        """Return the rows of a named population: ``all``, ``connected``, ``classes``, or one that the space defines."""
+        """Return the rows of a named population: ``all``, ``connected``, ``classes``, one of the space or of the `marks`."""
         space = get_space(self.space)
         if name == CLASSES:
             return self.rows(_first_of_each_class(space, self.architectures))
+        if name in self.marks:
+            return self.rows(np.flatnonzero(self.marks[name]))
         if name not in space.populations:
             raise UnknownNameError(f"{self.space} has no population {name!r}; {nearest(name, self.populations)}")
         belongs = space.populations[name]

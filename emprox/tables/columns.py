@@ -44,11 +44,19 @@ def _as_column(values: Any, n: int) -> NDArray[Any]:
     return array.astype(np.str_)
 
 
+def _as_mark(values: Any, n: int) -> NDArray[np.bool_]:
+    array = np.asarray(values)
+    if array.shape != (n,) or not np.isin(array, (0, 1)).all():
+        raise InvalidDataError(f"a mark is {n} truth values, one for each architecture, got an array of shape {array.shape}")
+    return array.astype(np.bool_)
+
+
 CHECKS: dict[str, Callable[[Any, int], Any]] = {
     "targets": as_targets,
     "spreads": as_spread,
     "counts": _as_counts,
     "curves": _as_curve,
     "columns": _as_column,
+    "marks": _as_mark,
 }
 """The fields that map names to one array per row, and what each array must be."""

@@ -51,7 +51,12 @@ def average(values: ArrayLike, groups: NDArray[np.integer]) -> Average:
 
 
 def table_of_runs(
-    name: str, space: str, architectures: Sequence[Architecture], targets: Mapping[str, ArrayLike], **fields: Any
+    name: str,
+    space: str,
+    architectures: Sequence[Architecture],
+    targets: Mapping[str, ArrayLike],
+    columns: Mapping[str, ArrayLike] | None = None,
+    **fields: Any,
 ) -> PerformanceTable:
     """Return the table of trainings, those of one architecture (equal description) averaged.
 
@@ -65,6 +70,8 @@ def table_of_runs(
         One per training, in any order; rows come in the order of first appearance.
     targets : mapping of str to array-like of shape (n_trainings,)
         What was measured of each training.
+    columns : mapping of str to array-like of shape (n_trainings,), optional
+        Further numbers of each training, NaN where missing; an architecture takes the mean of those that are known.
     **fields
         Further fields of `PerformanceTable` that have no rows, such as ``citation`` and ``measures``.
 
@@ -81,7 +88,8 @@ def table_of_runs(
     order = {architecture: row for row, architecture in enumerate(dict.fromkeys(architectures))}
     groups = np.array([order[architecture] for architecture in architectures])
     averages = {target: average(values, groups) for target, values in targets.items()}
-    return PerformanceTable(name, space, tuple(order), **columns_of(averages), **fields)
+    further = {column: _mean_of_known(values, groups) for column, values in (columns or {}).items()}
+    return PerformanceTable(name, space, tuple(order), columns=further, **columns_of(averages), **fields)
 
 
 def columns_of(averages: Mapping[str, Average]) -> dict[str, Any]:
@@ -91,3 +99,13 @@ def columns_of(averages: Mapping[str, Average]) -> dict[str, Any]:
         "spreads": {name: of.spread for name, of in averages.items() if of.spread is not None},
         "counts": {name: of.count for name, of in averages.items()},
     }
+
+
+def _mean_of_known(values: ArrayLike, groups: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the mean of each group's values that are not NaN, ndarray of shape (n_groups,); NaN for a group without any."""
+    numbers = np.asarray(values, dtype=np.float64)
+    known = ~np.isnan(numbers)
+    n_groups = int(groups.max()) + 1
+    count = np.bincount(groups[known], minlength=n_groups)
+    total = np.bincount(groups[known], numbers[known], minlength=n_groups)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

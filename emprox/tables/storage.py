@@ -1,8 +1,9 @@
 """Tables as files and data frames: one flat column per array, and a header that says what each column is.
 
 Target ``t`` becomes the column ``t``, its spread ``t_std``, its count ``t_count``; the curve ``c`` becomes ``c@1``,
-``c@2``, ... by epoch. The header is JSON: in the first line of a csv file after ``# emprox-table``, in the metadata of a
-parquet file, in the ``attrs`` of a data frame. Nothing is rounded: what is written reads back bit for bit.
+``c@2``, ... by epoch; the mark ``m`` becomes ``m?``, 0 or 1. The header is JSON: in the first line of a csv file after
+``# emprox-table``, in the metadata of a parquet file, in the ``attrs`` of a data frame. Nothing is rounded: what is written
+reads back bit for bit.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ def _header(table: PerformanceTable) -> dict[str, Any]:
         "counts": list(table.counts),
         "curves": {name: values.shape[1] for name, values in table.curves.items()},
         "columns": {name: "text" if values.dtype.kind == "U" else "number" for name, values in table.columns.items()},
+        "marks": list(table.marks),
     }
 
 
@@ -107,6 +109,7 @@ def _flat(table: PerformanceTable) -> Flat:
     pairs += [(f"{name}_count", values) for name, values in table.counts.items()]
     pairs += table.columns.items()
     pairs += [(f"{name}@{i + 1}", values[:, i]) for name, values in table.curves.items() for i in range(values.shape[1])]
+    pairs += [(f"{name}?", values.astype(np.int64)) for name, values in table.marks.items()]
     flat = dict(pairs)
     if len(flat) < len(pairs):
         names = [name for name, _ in pairs]
@@ -136,6 +139,7 @@ def _table(header: Mapping[str, Any], flat: Mapping[str, Any]) -> PerformanceTab
             name: _numbers(flat[name]) if kind == "number" else np.asarray(flat[name], dtype=np.str_)
             for name, kind in header["columns"].items()
         },
+        marks={name: _numbers(flat[f"{name}?"]) for name in header.get("marks", ())},  # type: ignore[misc]
         measures={name: Measure(*measure) for name, measure in header["targets"].items()},
     )
 
