@@ -140,6 +140,15 @@ class TestList:
         assert all(row["file"] in out for row in rows)
         assert next(row for row in rows if row["file"] == NAME)["tables"] == ["ours (no reader yet)"]
 
+    def test_tables_with_variants_in_several_files_and_without_measurements(self, site, emprox):
+        site.folder.mkdir()
+        tables = {row["file"]: row["tables"] for row in json.loads(emprox("list", "--json")[1])}
+        assert tables["nb201_zc_proxies.csv"] == ["nasbench201-proxies"]
+        assert tables["nb201_zen.zip"] == ["nasbench201:{cifar10,cifar100,ImageNet16-120}", "nasbench201-proxies"]
+        assert tables["mbnv3w10_linasga_acc.csv"] == tables["mbnv3w10_evoga_acc.csv"] == ["ofa-mobilenetv3"]
+        assert tables["nb101_zen.zip"] == ["nasbench101-unlabelled (architectures only)"]
+        assert tables["zc_transbench101_micro.json"][0].startswith("transnas101-micro:{class_scene,")
+
     def test_what_is_here(self, site, emprox):
         def state():
             return next(row for row in json.loads(emprox("list", "--json")[1]) if row["file"] == NAME)["state"]
@@ -194,6 +203,22 @@ class TestInfo:
         sheet = json.loads(emprox("info", "nasbench201-12epochs", "--json", "--tables-root", tables_root)[1])
         assert sheet["populations"]["classes"] == 5425
         assert sheet["files"][0]["licence"] == "MIT"
+
+    def test_a_table_in_several_files(self, emprox, tables_root):
+        code, out, _ = emprox("info", "ofa-mobilenetv3", "--tables-root", tables_root)
+        assert code == 0
+        assert "1203 rows of ofa-mobilenetv3" in out
+        assert "initial 100" in out
+        assert out.count("mbnv3w10_") >= 3
+
+    def test_the_metric_of_a_task(self, emprox, tables_root):
+        out = emprox("info", "transnas101-micro:room_layout", "--tables-root", tables_root)[1]
+        assert "target val_loss_negated: -1.09 to -0.6095" in out
+        assert "larger is better" in out
+
+    def test_architectures_without_measurements(self, emprox, tables_root):
+        code, out, _ = emprox("info", "nasbench101-unlabelled", "--tables-root", tables_root)
+        assert (code, out.startswith("nb101_zen.zip")) == (0, True)
 
     def test_an_unknown_name(self, emprox):
         assert_one_line_error(emprox("info", "nasbench202"), "nasbench201")

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from emprox.errors import CorruptFileError, InvalidDataError, StorageError, TableNotFoundError, UnknownNameError
-from emprox.tables import TABLES, load_table
-from emprox.tables.catalog import files_of
+from emprox.spaces import get_space
+from emprox.tables import TABLES, PerformanceTable, load_table
+from emprox.tables.catalog import TableEntry, files_of
 from emprox.tables.download import download_file
 from emprox.tables.files import CatalogFile, catalog, find_file
 from emprox.tables.formats import read_bundled
@@ -110,6 +113,11 @@ THEIRS = TableEntry("data.bin", {"default": read}, "Them, 2021.")
 
 
 class TestLoadTable:
+    @pytest.fixture(autouse=True)
+    def _tables_of_before(self, monkeypatch):
+        """Forget the tables that a test adds."""
+        monkeypatch.setattr(TABLES, "_loaded", dict(TABLES._loaded))
+
     def test_a_table_of_another_package(self, site):
         site.add(NAME, DATA, tables=("theirs",))
         site.write_plugin(site.plugins.joinpath(f"{served.MODULE}.py").read_text() + READER)
@@ -119,6 +127,22 @@ class TestLoadTable:
         table = load_table("theirs")
         assert table.targets["val_accuracy"].tolist() == list(DATA[:2])
         assert (table.name, table.citation) == ("theirs", "Them, 2021.")
+
+    def test_a_table_in_several_files(self, site):
+        def read(first, second):
+            cells = get_space("nasbench201").parse((0, 0, 0, 0, 0, 0)), get_space("nasbench201").parse((2, 0, 0, 0, 0, 0))
+            return PerformanceTable("x", "nasbench201", cells, {"val_accuracy": [*first.read_bytes(), *second.read_bytes()]})
+
+        entry = TableEntry(("b.bin", "a.bin"), {"default": read}, "Us, 2022.")
+        TABLES.register("ours", entry)
+        assert entry.files == ("b.bin", "a.bin")
+        for name, data in (("a.bin", b"A"), ("b.bin", b"B")):
+            site.add(name, data, tables=("ours",))
+            download_file(name)
+        assert load_table("ours").targets["val_accuracy"].tolist() == [ord("B"), ord("A")]
+        (site.folder / "a.bin").unlink()
+        with pytest.raises(TableNotFoundError, match=r"a\.bin is in none"):
+            load_table("ours")
 
     def test_a_table_without_a_reader_says_so(self, site):
         site.add("ours.csv", b"x", tables=("ours",))
@@ -171,3 +195,11 @@ def test_importing_tables_loads_nothing_heavy():
     code = f"import sys, json, emprox.tables; print(json.dumps([m for m in {heavy!r} if m in sys.modules]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_the_chapter_lists_every_table_with_its_rows(tables_root):
+    text = (Path(__file__).parents[2] / "docs" / "tables.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z0-9-]+)`[^|]*\| ([0-9,]+) \|", text, re.MULTILINE))
+    assert {name: int(count.replace(",", "")) for name, count in rows.items()} == {
+        name: len(load_table(name, tables_root)) for name in TABLES
+    }

@@ -58,6 +58,12 @@ class TestColumns:
             ({"columns": {"x": [1, 2]}}, "shape"),
             ({"columns": {"x": [object()] * 3}}, "numbers or texts"),
             ({"columns": {"latency_ms": [1, 2, 3]}}, "rename"),
+            ({"marks": {"early": [True, False]}}, "3 truth values"),
+            ({"marks": {"early": [0, 1, 2]}}, "3 truth values"),
+            ({"marks": {"early": [0, 1, np.nan]}}, "3 truth values"),
+            ({"marks": {"early": ["yes", "no", "no"]}}, "3 truth values"),
+            ({"marks": {"connected": [True, False, True]}}, "'connected' is a population of every nasbench201 table"),
+            ({"marks": {"classes": [True, False, True]}}, "'classes' is a population"),
             ({"measures": {"top1": Measure()}}, "no target"),
         ],
     )
@@ -93,6 +99,16 @@ class TestRows:
         assert part.columns["recipe"].tolist() == ["a", "a"]
         assert (part.name, part.citation, part.measures) == ("mine", "Somebody, 2020.", table().measures)
 
+    def test_marks_are_populations_and_go_along(self):
+        marked = table(marks={"early": [True, False, True]})
+        assert marked.populations == [*table().populations, "early"]
+        assert marked.population("early").architectures == (A, C)
+        assert marked.rows([1, 2]).population("early").architectures == (C,)
+        assert marked.join(table()).population("early").architectures == (A, C)
+        assert marked.info()["populations"]["early"] == 2
+        with pytest.raises(UnknownNameError, match="did you mean 'early'"):
+            marked.population("earlier")
+
     def test_where_bounds_are_included_and_missing_numbers_are_not(self):
         assert table().where("params", at_least=1).architectures == (A, C)
         assert table().where("params", at_least=1.5, at_most=3).architectures == (C,)
@@ -121,6 +137,12 @@ class TestRuns:
         deviations = [np.std([1, 2, 6], ddof=1), np.std([5, 7], ddof=1)]
         pooled = np.sqrt((2 * deviations[0] ** 2 + deviations[1] ** 2) / 3)
         np.testing.assert_allclose(runs.spreads["val_accuracy"], [*deviations, pooled])
+
+    def test_further_numbers_are_averaged_where_they_are_known(self):
+        further = {"params": [1.0, 5.0, 3.0, np.nan], "jacov": [np.nan, np.nan, 2.0, np.nan]}
+        runs = table_of_runs("mine", "nasbench201", [A, B, A, C], {"val_accuracy": [1, 2, 3, 4]}, further)
+        np.testing.assert_array_equal(runs.columns["params"], [2, 5, np.nan])
+        np.testing.assert_array_equal(runs.columns["jacov"], [2, np.nan, np.nan])
 
     def test_without_a_second_seed_there_is_no_spread(self):
         runs = table_of_runs("mine", "nasbench201", [A, B], {"val_accuracy": [1.0, 5.0]}, citation="Me.")

@@ -11,7 +11,7 @@ from emprox.tables import Measure, PerformanceTable, read_csv, read_table, write
 
 SPACE = get_space("nasbench201")
 CELLS = tuple(SPACE.sample(np.random.default_rng(0), 3))
-KINDS = ("targets", "spreads", "counts", "curves", "columns")
+KINDS = ("targets", "spreads", "counts", "curves", "columns", "marks")
 
 
 def table(**fields):
@@ -21,6 +21,7 @@ def table(**fields):
         "counts": {"val_accuracy": [3, 1, 2]},
         "curves": {"val_loss": [[5.0, 0.1], [6.0, np.nan], [np.nan, np.nan]]},
         "columns": {"params": [1.0, np.nan, 3.0], "recipe": ['a,"b"\n', "", "# é"]},
+        "marks": {"early": [True, False, True]},
         "citation": "Somebody, “Things”, 2020.",
         "measures": {"reward": Measure("points", False)},
     }
@@ -90,6 +91,14 @@ class TestRoundTrip:
         assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_of_before_there_were_marks(tmp_path):
+    write_table(table(marks={}), tmp_path / "t.csv")
+    text = (tmp_path / "t.csv").read_text()
+    assert text.count(', "marks": []') == 1
+    (tmp_path / "t.csv").write_text(text.replace(', "marks": []', ""))
+    assert_equal(read_table(tmp_path / "t.csv"), table(marks={}))
+
+
 def test_the_ending_chooses_the_format(tmp_path):
     for call in (lambda path: write_table(table(), path), read_table):
         with pytest.raises(InvalidOptionError, match=r"\.csv or \.parquet"):
@@ -118,7 +127,7 @@ def test_a_data_frame_has_every_column():
     frame = table().to_pandas()
     assert list(frame.columns) == [
         "architecture", "val_accuracy", "reward", "val_accuracy_std", "val_accuracy_count", "params", "recipe",
-        "val_loss@1", "val_loss@2",
+        "val_loss@1", "val_loss@2", "early?",
     ]  # fmt: skip
     assert frame.architecture.tolist() == [str(cell) for cell in CELLS]
     assert frame.attrs["targets"] == {"val_accuracy": ["percent", True], "reward": ["points", False]}
