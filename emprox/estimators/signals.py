@@ -14,9 +14,12 @@ from emprox.errors import InvalidOptionError
 from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.registry import nearest
 from emprox.spaces import Architecture, SearchSpace, get_space
+from emprox.spaces.graph_batch import GraphBatch
 
 __all__ = ["SIGNALS", "OneNumber"]
 
+UNWEIGHTED = frozenset({"avg_pool_3x3", "max_pool_3x3", "maxpool3x3"})
+"""Live operators without weights, of all spaces."""
 REFERENCE_SIZE = 1000
 """Architectures drawn from the space whose numbers ranks are taken among."""
 
@@ -39,12 +42,12 @@ def log_path_norm(space: SearchSpace, architectures: list[Architecture]) -> Floa
 
 def log_convolutions(space: SearchSpace, architectures: list[Architecture]) -> Floats:
     """Return the logarithm of one plus the number of live operators with weights in the cells."""
-    weighted = np.array(["conv" in op or op.startswith("k") for op in space.ops])
-    counts = []
-    for architecture in architectures:
-        kinds = space.cell_graph(architecture).kinds
-        counts.append(sum(bool(weighted[space.ops.index(kind)]) for kind in kinds if kind in space.ops))
-    return np.log1p(np.array(counts, dtype=np.float64))
+    number = {op: i for i, op in enumerate(space.ops, start=1)}
+    removed, wires = ([number[op] for op in ops] for ops in (space.removed, space.contracted | space.wiring))
+    batch = GraphBatch.from_cells(space.cells(architectures), removed=removed, contracted=wires)
+    weighted = np.array([op not in UNWEIGHTED for op in space.ops])
+    live = (batch.kinds >= 0) & weighted[batch.kinds]
+    return np.log1p(np.bincount(batch.graph, live, minlength=len(batch)))
 
 
 PARTS = (log_macs, log_parameters, log_path_norm, log_convolutions)
