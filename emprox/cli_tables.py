@@ -182,7 +182,7 @@ def _print_place(facts: CatalogFile, path: Path) -> None:
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    return Progress(*columns, console=err, transient=True)
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
 
 
 def _advance(bar: Progress, task: TaskID, done: int, total: int) -> None:

@@ -241,7 +241,7 @@ class DARTS(ChoiceSpace):
                 weights = np.array([_weights(op, width) for width, _ in widths[cell]])
                 areas = np.array([size**2 for _, size in widths[cell]])
                 total += (ops == op).sum(axis=1, keepdims=True) * np.array([weights.sum(), (weights * areas).sum()])
-        skips = np.array([sum(s < 2 and op == SKIP for s, op in self.pairs(a)[1]) for a in architectures], dtype=np.int64)
+        skips = (self.cells(architectures).ops == self.ops.index(REDUCED) + 1).sum(axis=1)
         reduced = np.array([width**2 for width, _ in widths["reduce"]])
         return total + skips.reshape(-1, 1) * np.array([reduced.sum(), (reduced * np.array([256, 64])).sum()])
 

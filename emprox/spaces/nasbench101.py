@@ -132,8 +132,7 @@ class NASBench101(SearchSpace):
 
     def cell_graph(self, architecture: Architecture) -> ComputationGraph:
         """Return the cell without dead vertices. Several edges into the output stand for a concatenation."""
-        names, edges = self._cell(architecture)
-        return ComputationGraph((INPUT, *names, OUTPUT), edges).pruned()
+        return _pruned(self._cell(architecture))
 
     def cells(self, architectures: Sequence[Architecture]) -> CellBatch:
         """Return adjacency (B, 7, 7) and ops (B, 7); the output is the last vertex present, absent ones follow."""
@@ -278,6 +277,12 @@ def _without_vertex(cell: Cell) -> Iterator[Cell]:
         if len(sources) == len(targets) == 1 and (sources[0], targets[0]) not in edges:
             joined = {edge for edge in edges if v not in edge} | {(sources[0], targets[0])}
             yield (*names[: v - 1], *names[v:]), tuple(sorted((a - (a > v), b - (b > v)) for a, b in joined))
+
+
+@lru_cache(maxsize=20_000)
+def _pruned(cell: Cell) -> ComputationGraph:
+    names, edges = cell
+    return ComputationGraph((INPUT, *names, OUTPUT), edges).pruned()
 
 
 def _channels(cell: ComputationGraph, outside: int) -> list[int]:

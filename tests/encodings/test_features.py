@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from emprox.encodings import Encoding, get_encoding
 from emprox.encodings.features import feature_names, graph_features, operator_sets
@@ -7,6 +10,7 @@ from emprox.errors import InvalidArchitectureError
 from emprox.spaces import SPACES, ComputationGraph, SearchSpace, get_space
 from emprox.spaces.graph_batch import GraphBatch
 from emprox.spaces.path_norm import log_path_norm
+from emprox.tables import load_table
 from emprox.testing import EncodingContract, renumbered
 
 KINDS = ("a", "b", "c")
@@ -110,3 +114,12 @@ def test_unknown_operators_are_named() -> None:
 def test_sets_of_operators() -> None:
     assert len(operator_sets(4)) == 15
     assert len(operator_sets(9)) == 9 + 9 + 1
+
+
+@pytest.mark.parametrize("table", ["nasbench101", "nasbench301", "nasbench201-proxies"])
+def test_path_norm_ranks_like_measured_synflow(table: str, tables_root: Path) -> None:
+    known = load_table(table, tables_root)
+    measured, ours = known.columns["synflow"], get_space(known.space).path_norms(known.architectures)
+    both = np.isfinite(measured) & np.isfinite(ours)
+    assert both.mean() > 0.95
+    assert spearmanr(measured[both], ours[both])[0] > 0.99
