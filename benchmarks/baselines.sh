@@ -7,7 +7,8 @@ split=${2:-row}
 export OMP_NUM_THREADS=1
 for table in bundled nasbench101 nasbench301 ofa-mobilenetv3 transnas101-micro:class_scene transnas101-micro:class_object \
   transnas101-micro:room_layout transnas101-micro:jigsaw transnas101-micro:segmentsemantic transnas101-micro:normal \
-  transnas101-micro:autoencoder nasbench201 nasbench201:cifar100 nasbench201:ImageNet16-120; do
+  transnas101-micro:autoencoder nasbench201 nasbench201:cifar100 nasbench201:ImageNet16-120 \
+  nasbench201-12epochs; do
   out="$(dirname "$0")/results/baselines/${table/:/-}-$split.json"
   [ -e "$out" ] && continue
   emprox bench --table "$table" --tables-root "$root" --split "$split" --train-size 50 --train-size 121 --test-size rest \
