@@ -128,10 +128,8 @@ class FeatureEncoding(Encoding):
 
     def __init__(self, space: str | SearchSpace) -> None:
         super().__init__(space)
-        wires = self.space.contracted | self.space.wiring
-        self._kinds = [number for number, op in enumerate(self.space.ops) if op not in wires | self.space.removed]
-        self._removed = [number + 1 for number, op in enumerate(self.space.ops) if op in self.space.removed]
-        self._contracted = [number + 1 for number, op in enumerate(self.space.ops) if op in wires]
+        passive = self.space.contracted | self.space.wiring | self.space.removed
+        self._kinds = [number for number, op in enumerate(self.space.ops) if op not in passive]
         self._anchors = [self.space.ops.index(op) + 1 for op in self.space.anchors]
 
     @cached_property
@@ -161,7 +159,7 @@ class FeatureEncoding(Encoding):
 
     def _of_part(self, cells: CellBatch, nodes: list[int]) -> Floats:
         part = CellBatch(cells.adjacency[:, nodes][:, :, nodes], cells.ops[:, nodes])
-        batch = GraphBatch.from_cells(part, removed=self._removed, contracted=self._contracted)
+        batch = GraphBatch.from_cells(part, self.space)
         number = np.full(len(self.space.ops), -1)
         number[self._kinds] = np.arange(len(self._kinds))
         batch = batch.renamed(number)

@@ -42,9 +42,7 @@ def log_path_norm(space: SearchSpace, architectures: list[Architecture]) -> Floa
 
 def log_convolutions(space: SearchSpace, architectures: list[Architecture]) -> Floats:
     """Return the logarithm of one plus the number of live operators with weights in the cells."""
-    number = {op: i for i, op in enumerate(space.ops, start=1)}
-    removed, wires = ([number[op] for op in ops] for ops in (space.removed, space.contracted | space.wiring))
-    batch = GraphBatch.from_cells(space.cells(architectures), removed=removed, contracted=wires)
+    batch = GraphBatch.from_cells(space.cells(architectures), space)
     weighted = np.array([op not in UNWEIGHTED for op in space.ops])
     live = (batch.kinds >= 0) & weighted[batch.kinds]
     return np.log1p(np.bincount(batch.graph, live, minlength=len(batch)))

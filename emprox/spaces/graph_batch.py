@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emprox.errors import InvalidArchitectureError
-from emprox.spaces.base import CellBatch
+from emprox.spaces.base import CellBatch, SearchSpace
 from emprox.spaces.graph import INPUT, OUTPUT, ComputationGraph
 
 __all__ = ["GraphBatch"]
@@ -66,18 +66,19 @@ class GraphBatch:
         return cls._from_lists(sizes, kinds, unique[:, 0], unique[:, 1], unique[:, 2], multiplicity, capacity)
 
     @classmethod
-    def from_cells(cls, cells: CellBatch, *, removed: Sequence[int] = (), contracted: Sequence[int] = ()) -> GraphBatch:
+    def from_cells(cls, cells: CellBatch, space: SearchSpace) -> GraphBatch:
         """Return the pruned graphs of a batch of cells, without building one by one.
 
         Parameters
         ----------
         cells : CellBatch
             Adjacency (B, N, N) and op numbers (B, N); kinds of the result are op numbers less one.
-        removed : sequence of int
-            Op numbers that pass nothing on.
-        contracted : sequence of int
-            Op numbers that change nothing and become wires.
+        space : SearchSpace
+            Says which ops pass nothing on; those that change nothing, and the wiring, become wires.
         """
+        wires = space.contracted | space.wiring
+        removed = [number for number, op in enumerate(space.ops, start=1) if op in space.removed]
+        contracted = [number for number, op in enumerate(space.ops, start=1) if op in wires]
         ops = cells.ops.astype(np.int64)
         kept = ~np.isin(ops, removed)
         counts = cells.adjacency.astype(np.int32) * kept[:, :, None] * kept[:, None, :]
