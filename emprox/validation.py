@@ -13,18 +13,21 @@ from emprox.errors import InvalidDataError, InvalidOptionError
 __all__ = ["as_spread", "as_targets", "check_at_least"]
 
 
-def as_targets(y: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Return measured values as ndarray of shape (n,), or raise if they are missing, not finite or of another length."""
-    return _as_numbers(y, n, "measurements")
+def as_targets(y: ArrayLike, n: int, *, several: bool = False) -> NDArray[np.float64]:
+    """Return measured values as ndarray of shape (n,), or raise if they are missing, not finite or of another length.
+
+    With `several`, an array of shape (n, targets) passes as well.
+    """
+    return _as_numbers(y, n, "measurements", several)
 
 
-def as_spread(y_std: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
-    """Return standard deviations of the measured values as ndarray of shape (n,), or None if there are none."""
+def as_spread(y_std: ArrayLike | None, n: int, *, several: bool = False) -> NDArray[np.float64] | None:
+    """Return standard deviations of the measured values as `as_targets` does the values, or None if there are none."""
     if y_std is None:
         return None
-    values = _as_numbers(y_std, n, "standard deviations")
+    values = _as_numbers(y_std, n, "standard deviations", several)
     if (values < 0).any():
-        position = int(np.argmax(values < 0))
+        position = int(np.argmax((values < 0).reshape(n, -1).any(axis=1)))
         raise InvalidDataError(f"standard deviation {position} is {values[position]}, expected 0 or more")
     return values
 
@@ -37,15 +40,16 @@ def check_at_least(name: str, value: Any, least: float, kind: type = int) -> Non
         raise InvalidOptionError(f"{name} must be {expected} of at least {least}, got {value!r}")
 
 
-def _as_numbers(values: ArrayLike, n: int, what: str) -> NDArray[np.float64]:
+def _as_numbers(values: ArrayLike, n: int, what: str, several: bool) -> NDArray[np.float64]:
     try:
         numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InvalidDataError(f"expected {n} numbers as {what}, got something else: {error}") from None
-    if numbers.shape != (n,):
+    fits = numbers.shape == (n,) or (several and numbers.ndim == 2 and len(numbers) == n and numbers.shape[1] > 0)
+    if not fits:
         raise InvalidDataError(f"expected {n} {what}, one for each architecture, got an array of shape {numbers.shape}")
     if not np.isfinite(numbers).all():
-        position = int(np.argmin(np.isfinite(numbers)))
+        position = int(np.argmin(np.isfinite(numbers).reshape(n, -1).all(axis=1)))
         raise InvalidDataError(
             f"{what} must be finite; number {position} is {numbers[position]}. Leave out architectures whose training failed"
         )

@@ -6,5 +6,6 @@ Next: `emprox.index` finds nearest neighbours among embeddings.
 
 from emprox.encoders.autoencoder import SequenceAutoencoder
 from emprox.encoders.base import ENCODERS, Encoder
+from emprox.encoders.metric import MetricEncoder
 
-__all__ = ["ENCODERS", "Encoder", "SequenceAutoencoder"]
+__all__ = ["ENCODERS", "Encoder", "MetricEncoder", "SequenceAutoencoder"]

@@ -179,14 +179,14 @@ class SequenceAutoencoder(Encoder):
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, architectures: Iterable[Any], y: object = None) -> Self:
+    def fit(self, architectures: Iterable[Any], y: object = None, y_var: object = None) -> Self:
         """Train on labelled architectures alone, as published, or on any number of unlabelled ones.
 
         Parameters
         ----------
         architectures : iterable
             Architectures or their descriptions.
-        y : object
+        y, y_var : object
             Ignored.
         """
         self._check_options()

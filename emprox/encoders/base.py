@@ -26,8 +26,8 @@ class Encoder(TransformerMixin, BaseEstimator, ABC):
     """Registered name."""
 
     @abstractmethod
-    def fit(self, architectures: Iterable[Any], y: object = None) -> Self:
-        """Learn the map."""
+    def fit(self, architectures: Iterable[Any], y: Any = None, y_var: Any = None) -> Self:
+        """Learn the map, from labels (n,) or (n, n_targets) and their variances where the encoder uses them."""
 
     @abstractmethod
     def transform(self, architectures: Iterable[Any]) -> NDArray[np.float32]:
@@ -50,6 +50,9 @@ class Encoder(TransformerMixin, BaseEstimator, ABC):
 
 ENCODERS: Registry[type[Encoder]] = Registry(
     "encoder",
-    {"autoencoder": "emprox.encoders.autoencoder:SequenceAutoencoder"},
+    {
+        "autoencoder": "emprox.encoders.autoencoder:SequenceAutoencoder",
+        "metric": "emprox.encoders.metric:MetricEncoder",
+    },
     group="emprox.encoders",
 )

@@ -39,6 +39,7 @@ class Encoding(ABC):
 ENCODINGS: Registry[type[Encoding]] = Registry(
     "encoding",
     {
+        "blocks": "emprox.encodings.blocks:BlockEncoding",
         "features": "emprox.encodings.features:FeatureEncoding",
         "onehot": "emprox.encodings.tabular:OneHotEncoding",
         "path": "emprox.encodings.tabular:PathEncoding",

@@ -5,7 +5,7 @@ Letters: G graphs, M nodes of all graphs together, K operators, S sets of operat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import combinations
 
@@ -16,7 +16,7 @@ from emprox.encodings.base import Encoding
 from emprox.spaces import Architecture, CellBatch, SearchSpace
 from emprox.spaces.graph_batch import GraphBatch
 
-__all__ = ["FeatureEncoding", "feature_names", "graph_features"]
+__all__ = ["FeatureEncoding", "anchored_edges", "edges_at_ends", "feature_names", "graph_features", "operator_sets"]
 
 Floats = NDArray[np.float64]
 MOST_KINDS = 7
@@ -25,9 +25,11 @@ CHUNK = 4000
 """Architectures at a time; bounds memory."""
 
 
-def operator_sets(count: int) -> NDArray[np.bool_]:
-    """Return the sets of operators that features look at, ndarray of shape (S, K)."""
-    sizes = range(1, count + 1) if count <= MOST_KINDS else sorted({1, count - 1, count})
+def operator_sets(count: int, sizes: Iterable[int] | None = None) -> NDArray[np.bool_]:
+    """Return all sets of operators of these sizes, ndarray of shape (S, K); by default those that features look at."""
+    if sizes is None:
+        sizes = range(1, count + 1) if count <= MOST_KINDS else (1, count - 1, count)
+    sizes = sorted(set(sizes) & set(range(1, count + 1)))
     chosen = [members for size in sizes for members in combinations(range(count), size)]
     sets = np.zeros((len(chosen), count), dtype=bool)
     for row, members in zip(sets, chosen, strict=True):
@@ -35,16 +37,19 @@ def operator_sets(count: int) -> NDArray[np.bool_]:
     return sets
 
 
-def feature_names(kinds: Sequence[str]) -> tuple[str, ...]:
+def feature_names(kinds: Sequence[str], sets: NDArray[np.bool_] | None = None) -> tuple[str, ...]:
     """Return the names of the columns of `graph_features`."""
-    sets = ["+".join(np.array(kinds)[row]) for row in operator_sets(len(kinds))]
-    each = [f"{block}:{name}" for block in ("shortest", "longest", "from_input", "to_output") for name in sets]
+    members = operator_sets(len(kinds)) if sets is None else sets
+    sets_by_name = ["+".join(np.array(kinds)[row]) for row in members]
+    each = [f"{block}:{name}" for block in ("shortest", "longest", "from_input", "to_output") for name in sets_by_name]
     along = [f"{block}:{kind}" for block in ("count", "on_longest_path") for kind in kinds]
     return (*along, *each, "nodes", "edges", "log_paths", "depth", "max_in", "max_out", "mean_degree")
 
 
-def graph_features(batch: GraphBatch, kinds: Sequence[str]) -> Floats:
-    """Return structural features, ndarray of shape (G, len(feature_names(kinds))).
+def graph_features(batch: GraphBatch, kinds: Sequence[str], sets: NDArray[np.bool_] | None = None) -> Floats:
+    """Return structural features, ndarray of shape (G, len(feature_names(kinds, sets))).
+
+    The sets of operators, (S, K), are those of `operator_sets` by default.
 
     ``count`` and ``on_longest_path``
         Nodes of each operator; the same along the longest path (the mean over all longest ones).
@@ -61,7 +66,7 @@ def graph_features(batch: GraphBatch, kinds: Sequence[str]) -> Floats:
     Kadlecova et al., *Surprisingly Strong Performance Prediction with Neural Graph Features*, ICML 2024, whose features these
     follow; here graphs are pruned first.
     """
-    sets = operator_sets(len(kinds))
+    sets = operator_sets(len(kinds)) if sets is None else sets
     one_hot = batch.kinds[:, None] == np.arange(len(kinds))
     is_op = batch.kinds >= 0
     inside = (one_hot @ sets.T.astype(np.float32)) > 0
@@ -71,7 +76,7 @@ def graph_features(batch: GraphBatch, kinds: Sequence[str]) -> Floats:
     shortest = batch.best_path(np.where(is_op[:, None] & ~inside, np.inf, length).astype(np.float32), np.minimum)[batch.outputs]
     longest = batch.best_path(np.where(is_op[:, None] & ~inside, -np.inf, length).astype(np.float32), np.maximum)[batch.outputs]
     counts = batch.count_nodes(one_hot.astype(np.float64))
-    ends = [_edges_at(batch, one_hot, at_input=first) @ sets.T for first in (True, False)]
+    ends = [edges_at_ends(batch, one_hot, at_input=first) @ sets.T for first in (True, False)]
     return np.column_stack(
         [
             counts,
@@ -85,7 +90,7 @@ def graph_features(batch: GraphBatch, kinds: Sequence[str]) -> Floats:
     )
 
 
-def _edges_at(batch: GraphBatch, one_hot: NDArray[np.bool_], *, at_input: bool) -> Floats:
+def edges_at_ends(batch: GraphBatch, one_hot: NDArray[np.bool_], *, at_input: bool) -> Floats:
     """Return edges between the input (or the output) and operators of each kind, (G, K)."""
     near, far = (batch.sources, batch.targets) if at_input else (batch.targets, batch.sources)
     is_end = near < len(batch) if at_input else near == batch.outputs[batch.graph[near]]
@@ -106,6 +111,22 @@ def _degrees(batch: GraphBatch, depth: Floats, is_op: NDArray[np.bool_]) -> list
         largest.append(most)
     mean = edges / np.bincount(batch.graph, minlength=graphs)
     return [edges, np.log1p(paths), np.maximum(depth, -1), *largest, mean]
+
+
+def anchored_edges(cells: CellBatch, anchors: Sequence[int], operators: Sequence[int]) -> Floats:
+    """Return the edges from each anchor to each operator before wires are contracted, (G, len(anchors) * len(operators)).
+
+    Both are numbers as in `CellBatch.ops`.
+    """
+    graphs, width = len(cells.ops), len(operators)
+    highest = max([*anchors, *operators, int(cells.ops.max(initial=0))])
+    place = np.full((2, highest + 2), -1)  # the last column is that of absent nodes, -1
+    place[0, list(anchors)], place[1, list(operators)] = np.arange(len(anchors)), np.arange(width)
+    owner, source, target = np.nonzero(cells.adjacency)
+    first, second = place[0, cells.ops[owner, source]], place[1, cells.ops[owner, target]]
+    found = (first >= 0) & (second >= 0)
+    column = (owner[found] * len(anchors) + first[found]) * width + second[found]
+    return np.bincount(column, minlength=graphs * len(anchors) * width).reshape(graphs, -1).astype(np.float64)
 
 
 class FeatureEncoding(Encoding):
@@ -164,15 +185,5 @@ class FeatureEncoding(Encoding):
         number[self._kinds] = np.arange(len(self._kinds))
         batch = batch.renamed(number)
         kinds = [self.space.ops[kind] for kind in self._kinds]
-        return np.column_stack([graph_features(batch, kinds), self._anchored(part)])
-
-    def _anchored(self, part: CellBatch) -> Floats:
-        """Return the edges from each anchor to each operator before wires are contracted, (G, anchors * K)."""
-        graphs, anchors, kinds = len(part.ops), len(self._anchors), len(self._kinds)
-        place = np.full((2, len(self.space.ops) + 3), -1)  # the last column is that of absent nodes, -1
-        place[0, self._anchors], place[1, np.array(self._kinds) + 1] = np.arange(anchors), np.arange(kinds)
-        owner, source, target = np.nonzero(part.adjacency)
-        row, column = place[0, part.ops[owner, source]], place[1, part.ops[owner, target]]
-        found = (row >= 0) & (column >= 0)
-        cell = (owner[found] * anchors + row[found]) * kinds + column[found]
-        return np.bincount(cell, minlength=graphs * anchors * kinds).reshape(graphs, anchors * kinds).astype(np.float64)
+        operators = [number + 1 for number in self._kinds]
+        return np.column_stack([graph_features(batch, kinds), anchored_edges(part, self._anchors, operators)])

@@ -49,6 +49,8 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     """Name in a saved folder's manifest and in the registry."""
     has_std: ClassVar[bool] = False
     """Whether `predict` can return standard deviations."""
+    several_targets: ClassVar[bool] = False
+    """Whether `fit` takes measurements of shape (n_known, n_targets) as well."""
     space: str | SearchSpace | None
 
     def fit(self, architectures: Iterable[Any], y: ArrayLike, y_std: ArrayLike | None = None) -> Self:
@@ -76,7 +78,10 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
             raise InvalidDataError("expected at least one measured architecture, got none")
         space = infer_space(descriptions, self.space)
         known = as_architectures(descriptions, space)
-        values, spread = as_targets(y, len(known)), as_spread(y_std, len(known))
+        values = as_targets(y, len(known), several=self.several_targets)
+        spread = as_spread(y_std, len(known), several=self.several_targets)
+        if spread is not None and spread.shape != values.shape:
+            raise InvalidDataError(f"expected y_std of the shape of y, {values.shape}, got {spread.shape}")
         self.space_, self.architectures_, self.y_, self.y_std_ = space, known, values, spread
         self._fit()
         return self

@@ -4,7 +4,7 @@ In: a text, a tuple or a random generator. Out: `Architecture`, `ComputationGrap
 Next: `emprox.encodings` turns architectures into numbers.
 """
 
-from emprox.spaces.base import SPACES, Architecture, CellBatch, SearchSpace, get_space
+from emprox.spaces.base import SPACES, Architecture, CellBatch, SearchSpace, Traits, get_space
 from emprox.spaces.choices import ChoiceSpace
 from emprox.spaces.descriptions import as_architectures, infer_space
 from emprox.spaces.graph import ComputationGraph
@@ -19,6 +19,7 @@ __all__ = [
     "ComputationGraph",
     "NodeAttributes",
     "SearchSpace",
+    "Traits",
     "as_architectures",
     "get_space",
     "infer_space",

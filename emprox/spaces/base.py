@@ -19,7 +19,7 @@ from emprox.spaces.path_norm import log_path_norm
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SPACES", "Architecture", "CellBatch", "SearchSpace", "get_space"]
+__all__ = ["SPACES", "Architecture", "CellBatch", "SearchSpace", "Traits", "get_space"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,18 @@ class CellBatch:
     """(B, N), 0 the input, 1 to K the space's ops, K + 1 the output, -1 an absent node."""
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What an operator does to a feature map, in numbers that different operators and spaces share."""
+
+    growth: int = 0
+    """Pixels by which it widens the receptive field: kernel size less one, times the dilation, for each of its layers."""
+    weights: float = 0.0
+    """Its weights, in those of a pointwise convolution between the same channels."""
+    layers: int = 0
+    """Convolutions, one after the other."""
+
+
 class SearchSpace(ABC):
     """A set of architectures and all that is known about it. Stateless; one instance serves all.
 
@@ -67,6 +79,8 @@ class SearchSpace(ABC):
     """Those of the ops that pass nothing on."""
     contracted: ClassVar[frozenset[str]] = frozenset()
     """Those of the ops that change nothing and become wires."""
+    traits: ClassVar[Mapping[str, Traits]] = {}
+    """Traits of the ops; those without an entry have none."""
     max_nodes: ClassVar[int]
     """N, nodes of the largest cell, input and output included."""
     topology: ClassVar[NDArray[np.int8] | None] = None

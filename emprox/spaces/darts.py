@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emprox.errors import InvalidArchitectureError
-from emprox.spaces.base import Architecture, CellBatch
+from emprox.spaces.base import Architecture, CellBatch, Traits
 from emprox.spaces.choices import ChoiceSpace, read_literal
 from emprox.spaces.graph import INPUT, OUTPUT, ComputationGraph
 from emprox.spaces.network import NetworkBuilder, check_positive
@@ -24,6 +24,8 @@ CHOSEN = ("max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_c
 KERNEL = {SEP3: 3, SEP5: 5, DIL3: 3, DIL5: 5}
 REDUCED = "factorized_reduce"
 """What a skip connection from an input of the reduction cell is."""
+DEPTH_CHANNELS = 32
+"""Channels of the first cells, at which depthwise weights are counted among the traits."""
 WIRING = ("add", "normal c_{k-2}", "normal c_{k-1}", "reduce c_{k-2}", "reduce c_{k-1}")
 CELLS = ("normal", "reduce")
 STATES = (2, 3, 4, 5)
@@ -71,6 +73,15 @@ class DARTS(ChoiceSpace):
     wiring = frozenset(WIRING)
     anchors = WIRING
     contracted = frozenset({CHOSEN[SKIP]})
+    traits: ClassVar = {
+        "max_pool_3x3": Traits(growth=2),
+        "avg_pool_3x3": Traits(growth=2),
+        "sep_conv_3x3": Traits(growth=4, weights=2 * (1 + 9 / DEPTH_CHANNELS), layers=2),
+        "sep_conv_5x5": Traits(growth=8, weights=2 * (1 + 25 / DEPTH_CHANNELS), layers=2),
+        "dil_conv_3x3": Traits(growth=4, weights=1 + 9 / DEPTH_CHANNELS, layers=1),
+        "dil_conv_5x5": Traits(growth=8, weights=1 + 25 / DEPTH_CHANNELS, layers=1),
+        REDUCED: Traits(weights=1, layers=1),
+    }
     max_nodes = 30
     parts: ClassVar = {cell: (0, *range(first, first + 14), 29) for cell, first in OFFSET.items()}
     choices = _choices()

@@ -66,7 +66,7 @@ class GraphBatch:
         return cls._from_lists(sizes, kinds, unique[:, 0], unique[:, 1], unique[:, 2], multiplicity, capacity)
 
     @classmethod
-    def from_cells(cls, cells: CellBatch, space: SearchSpace) -> GraphBatch:
+    def from_cells(cls, cells: CellBatch, space: SearchSpace, *, contract: bool = True) -> GraphBatch:
         """Return the pruned graphs of a batch of cells, without building one by one.
 
         Parameters
@@ -74,17 +74,21 @@ class GraphBatch:
         cells : CellBatch
             Adjacency (B, N, N) and op numbers (B, N); kinds of the result are op numbers less one.
         space : SearchSpace
-            Says which ops pass nothing on; those that change nothing, and the wiring, become wires.
+            Says which ops pass nothing on; the wiring becomes wires.
+        contract : bool
+            Whether ops that change nothing become wires as well.
         """
-        wires = space.contracted | space.wiring
-        removed = [number for number, op in enumerate(space.ops, start=1) if op in space.removed]
-        contracted = [number for number, op in enumerate(space.ops, start=1) if op in wires]
+        wires = space.contracted | space.wiring if contract else space.wiring
+        is_wire = np.zeros(len(space.ops) + 3, dtype=bool)  # the last is that of absent nodes, -1
+        is_kept = np.ones_like(is_wire)
+        is_wire[1 : len(space.ops) + 1] = [op in wires for op in space.ops]
+        is_kept[1 : len(space.ops) + 1] = [op not in space.removed for op in space.ops]
         ops = cells.ops.astype(np.int64)
-        kept = ~np.isin(ops, removed)
+        kept, wired = is_kept[ops], is_wire[ops]
         counts = cells.adjacency.astype(np.int32) * kept[:, :, None] * kept[:, None, :]
         n = ops.shape[1]
         for node in range(1, n - 1):
-            wire = np.isin(ops[:, node], contracted)
+            wire = wired[:, node]
             if wire.any():
                 into, out = counts[:, :node, node] * wire[:, None], counts[:, node, node + 1 :]
                 counts[:, :node, node + 1 :] += into[:, :, None] * out[:, None, :]
@@ -175,6 +179,30 @@ class GraphBatch:
                 best[targets] = extreme(best[targets], best[sources])
             best[rounds[0][0]] += lengths[rounds[0][0]]
         return best
+
+    def moments_over_paths(self, quantity: Floats) -> tuple[Floats, Floats]:
+        """Return mean and variance, over all paths from input to output, of the sum of a node quantity (M, C) along them.
+
+        Returns
+        -------
+        two of ndarray of shape (G, C), 0 where there is no path.
+        """
+        paths = np.zeros((len(quantity), 1))
+        paths[: len(self)] = 1
+        first, second = quantity * paths, quantity**2 * paths
+        for rounds in self._passes:
+            for targets, sources, multiplicity in rounds:
+                weight = multiplicity[:, None]
+                paths[targets] += paths[sources] * weight
+                first[targets] += first[sources] * weight
+                second[targets] += second[sources] * weight
+            nodes = rounds[0][0]
+            added, count = quantity[nodes], paths[nodes]
+            second[nodes] += (2 * first[nodes] + added * count) * added
+            first[nodes] += added * count
+        count = np.maximum(paths[self.outputs], 1)
+        mean = first[self.outputs] / count
+        return mean, np.maximum(second[self.outputs] / count - mean**2, 0)
 
     def on_longest_paths(self, lengths: Floats, quantity: Floats) -> Floats:
         """Return the mean, over the longest paths from input to output, of the sum of a node quantity (M, C) along them.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emprox.errors import InvalidArchitectureError
-from emprox.spaces.base import Architecture, CellBatch
+from emprox.spaces.base import Architecture, CellBatch, Traits
 from emprox.spaces.choices import ChoiceSpace, read_literal
 from emprox.spaces.graph import INPUT, OUTPUT, ComputationGraph
 from emprox.spaces.network import NetworkBuilder, check_positive
@@ -60,6 +60,11 @@ class OFAMobileNetV3(ChoiceSpace):
     ops = (*BLOCKS, "stage", *SIZES)
     wiring = frozenset(("stage", *SIZES))
     anchors = ("stage",)
+    traits: ClassVar = {
+        f"k{kernel}e{expansion}": Traits(growth=kernel - 1, weights=2 * expansion, layers=3)
+        for kernel in KERNELS
+        for expansion in EXPANSIONS
+    }
     max_nodes = 3 + STAGES * (SLOTS + 1)
     choices = _choices()
     sequence_by = "choice"

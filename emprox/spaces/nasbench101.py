@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations, product
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emprox.errors import InvalidArchitectureError
-from emprox.spaces.base import Architecture, CellBatch, SearchSpace
+from emprox.spaces.base import Architecture, CellBatch, SearchSpace, Traits
 from emprox.spaces.choices import read_literal
 from emprox.spaces.graph import INPUT, OUTPUT, ComputationGraph
 from emprox.spaces.network import NetworkBuilder, check_positive
@@ -54,6 +54,11 @@ class NASBench101(SearchSpace):
 
     name = "nasbench101"
     ops = OPS
+    traits: ClassVar = {
+        "maxpool3x3": Traits(growth=2),
+        "conv1x1-bn-relu": Traits(weights=1, layers=1),
+        "conv3x3-bn-relu": Traits(growth=2, weights=9, layers=1),
+    }
     max_nodes = MAX_VERTICES
     size = 375_975_790
     """Sum of `DESCRIPTIONS`."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emprox.errors import InvalidArchitectureError, InvalidOptionError
-from emprox.spaces.base import Architecture
+from emprox.spaces.base import Architecture, Traits
 from emprox.spaces.graph import ComputationGraph
 from emprox.spaces.maps import FeatureMapSpace, topology
 from emprox.spaces.network import NetworkBuilder, check_positive
@@ -56,6 +57,11 @@ class NASBench201(FeatureMapSpace):
     name = "nasbench201"
     ops = OPS
     removed, contracted = frozenset({OPS[NONE]}), frozenset({OPS[SKIP]})
+    traits: ClassVar = {
+        "nor_conv_1x1": Traits(weights=1, layers=1),
+        "nor_conv_3x3": Traits(growth=2, weights=9, layers=1),
+        "avg_pool_3x3": Traits(growth=2),
+    }
     topology = topology(EDGES)
     edges = EDGES
     choices = dict.fromkeys([f"node{number}" for number in range(1, 7)], OPS)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emprox.spaces.base import Architecture
+from emprox.spaces.base import Architecture, Traits
 from emprox.spaces.graph import ComputationGraph
 from emprox.spaces.maps import FeatureMapSpace, topology
 from emprox.spaces.network import NetworkBuilder, check_positive
@@ -50,6 +51,10 @@ class TransNASBench101Micro(FeatureMapSpace):
     name = "transnas101-micro"
     ops = OPS
     removed, contracted = frozenset({OPS[NONE]}), frozenset({OPS[SKIP]})
+    traits: ClassVar = {
+        "nor_conv_1x1": Traits(weights=1, layers=1),
+        "nor_conv_3x3": Traits(growth=2, weights=9, layers=1),
+    }
     topology = topology(EDGES)
     edges = EDGES
     choices = dict.fromkeys([f"node{number}" for number in range(1, 7)], OPS)

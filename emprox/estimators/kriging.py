@@ -1,0 +1,117 @@
+"""Kriging: the weights of the known architectures that make the estimate's expected squared error smallest.
+
+Letters: m queries, n known, k neighbours, dim dimensions of an embedding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+
+from emprox.encoders.kernel import JITTER, Kernel
+
+__all__ = ["Kriging", "local_kriging"]
+
+Floats = NDArray[np.float64]
+
+
+class Kriging:
+    """A Gaussian process of mean 0 over embeddings, conditioned on all known architectures.
+
+    Fitting costs O(n^3), a query O(n) for the estimate and O(n^2) with its variance.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        Covariance of embeddings.
+    embeddings : ndarray of shape (n, dim)
+    scores : ndarray of shape (n,)
+        Standardised performances.
+    noise : ndarray of shape (n,) or float
+        Variances of the scores beyond the kernel's noise; negative for the mean of several measurements.
+
+    References
+    ----------
+    Rasmussen and Williams, *Gaussian Processes for Machine Learning*, 2006, sections 2.2 and 5.4.2.
+    """
+
+    def __init__(self, kernel: Kernel, embeddings: Floats, scores: Floats, noise: Floats | float = 0.0) -> None:
+        self.kernel, self.embeddings, self.scores = kernel, embeddings, scores
+        self.noise = np.broadcast_to(np.asarray(noise, dtype=np.float64), scores.shape)
+        self._lower = cholesky(self._covariance(embeddings, self.noise), lower=True, check_finite=False)
+        self._alpha = cho_solve((self._lower, True), scores, check_finite=False)
+
+    def extended(self, embeddings: Floats, scores: Floats, noise: Floats | float = 0.0) -> Kriging:
+        """Return the process with more known architectures, by rows added to the Cholesky factor: O(n^2) for each."""
+        fresh = object.__new__(Kriging)
+        added = np.broadcast_to(np.asarray(noise, dtype=np.float64), scores.shape)
+        cross = solve_triangular(self._lower, self.kernel(self.embeddings, embeddings), lower=True, check_finite=False)
+        corner = cholesky(self._covariance(embeddings, added) - cross.T @ cross, lower=True, check_finite=False)
+        fresh.kernel = self.kernel
+        fresh.embeddings = np.concatenate([self.embeddings, embeddings])
+        fresh.scores, fresh.noise = np.concatenate([self.scores, scores]), np.concatenate([self.noise, added])
+        fresh._lower = np.block([[self._lower, np.zeros_like(cross)], [cross.T, corner]])
+        fresh._alpha = cho_solve((fresh._lower, True), fresh.scores, check_finite=False)
+        return fresh
+
+    def predict(self, queries: Floats) -> Floats:
+        """Return the estimated scores of queries (m, dim), (m,)."""
+        return self.kernel(queries, self.embeddings) @ self._alpha
+
+    def variance(self, queries: Floats) -> Floats:
+        """Return the variances of the scores that would be measured, noise included, (m,)."""
+        half = solve_triangular(self._lower, self.kernel(self.embeddings, queries), lower=True, check_finite=False)
+        return np.maximum(self.kernel.variance - np.square(half).sum(axis=0), 0) + self.kernel.noise + JITTER
+
+    def covariance(self, queries: Floats) -> Floats:
+        """Return the covariance of the queries' scores without noise, (m, m)."""
+        half = solve_triangular(self._lower, self.kernel(self.embeddings, queries), lower=True, check_finite=False)
+        return self.kernel(queries, queries) - half.T @ half
+
+    def weights(self, queries: Floats) -> Floats:
+        """Return the weight of each known score in each estimate, (m, n); they need not be positive or sum to 1."""
+        return cho_solve((self._lower, True), self.kernel(self.embeddings, queries), check_finite=False).T
+
+    def leave_one_out(self) -> tuple[Floats, Floats]:
+        """Return for each known architecture the estimate and the variance it would have got without itself, (n,) each."""
+        inverse = cho_solve((self._lower, True), np.eye(len(self.scores)), check_finite=False)
+        variance = 1 / np.diag(inverse)
+        return self.scores - self._alpha * variance, variance
+
+    def _covariance(self, embeddings: Floats, noise: Floats) -> Floats:
+        covariance = self.kernel(embeddings, embeddings)
+        covariance[np.diag_indices(len(embeddings))] += self.kernel.noise + JITTER + noise
+        return covariance
+
+
+def local_kriging(
+    kernel: Kernel, queries: Floats, neighbors: Floats, scores: Floats, variances: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Krige every query from its own neighbours, in one batch of small systems: O(k^3) for each query.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    queries : ndarray of shape (m, dim)
+    neighbors : ndarray of shape (m, k, dim)
+        Embeddings of the known architectures next to each query.
+    scores : ndarray of shape (m, k)
+    variances : ndarray of shape (m, k)
+        Whole variances of the scores.
+
+    Returns
+    -------
+    estimates, variances : ndarray of shape (m,)
+        Of a measurement, the kernel's noise included.
+    weights : ndarray of shape (m, k)
+    """
+    covariance = kernel(neighbors, neighbors)
+    diagonal = np.arange(covariance.shape[-1])
+    covariance[:, diagonal, diagonal] += variances
+    cross = kernel(queries[:, None], neighbors)[:, 0]
+    weights = np.asarray(np.linalg.solve(covariance, cross[..., None])[..., 0], dtype=np.float64)
+    explained = (weights * cross).sum(axis=1)
+    of_queries = np.maximum(kernel.variance - explained, 0) + kernel.noise + JITTER
+    estimates: Floats = (weights * scores).sum(axis=1)
+    return estimates, of_queries, weights

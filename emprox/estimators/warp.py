@@ -1,0 +1,64 @@
+"""A monotone change of scale that makes measured performances look normal, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
+
+__all__ = ["Warp"]
+
+Floats = NDArray[np.float64]
+NORMAL_IQR = 1.349
+"""Interquartile range of the standard normal distribution."""
+
+
+@dataclass(frozen=True)
+class Warp:
+    """A piecewise linear, strictly increasing map between values and scores of mean 0 and variance 1.
+
+    Accuracies crowd at the top and have a long tail below; ranks alone would forget how far apart they are. The score of a
+    measured value is the normal score of its rank plus ``tanh(z / 2)``, where z is the distance to the median in interquartile
+    ranges of a normal distribution; all scores are then standardised.
+    """
+
+    values: tuple[float, ...]
+    """Distinct measured values in increasing order."""
+    scores: tuple[float, ...]
+    """Their scores."""
+    slope: float
+    """Scores per unit beyond the smallest and largest value."""
+
+    @classmethod
+    def fit(cls, y: Floats) -> Warp:
+        """Return the warp of measured values (n,).
+
+        >>> warp = Warp.fit(np.array([10.0, 90, 91, 92]))
+        >>> warp.inverse(warp.forward(np.array([5.0, 50, 93]))).round(6).tolist()
+        [5.0, 50.0, 93.0]
+        """
+        low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
+        spread = (high - low) / NORMAL_IQR or float(y.std()) or 1.0
+        scores = norm.ppf((rankdata(y) - 0.5) / len(y)) + np.tanh((y - middle) / spread / 2)
+        scores = (scores - scores.mean()) / (scores.std() or 1.0)
+        values, first = np.unique(y, return_index=True)
+        return cls(tuple(values.tolist()), tuple(scores[first].tolist()), 1 / spread)
+
+    def forward(self, y: Floats) -> Floats:
+        """Return the scores of values of any shape."""
+        return _interpolate(y, np.array(self.values), np.array(self.scores), self.slope)
+
+    def inverse(self, scores: Floats) -> Floats:
+        """Return the values of scores of any shape."""
+        return _interpolate(scores, np.array(self.scores), np.array(self.values), 1 / self.slope)
+
+    def spread(self, y: Floats, y_std: Floats) -> Floats:
+        """Return the standard deviations of scores whose values have these standard deviations."""
+        return (self.forward(y + y_std) - self.forward(y - y_std)) / 2
+
+
+def _interpolate(x: Floats, knots: Floats, images: Floats, slope: float) -> Floats:
+    inside = np.interp(x, knots, images)
+    return inside + slope * (np.minimum(x - knots[0], 0) + np.maximum(x - knots[-1], 0))
