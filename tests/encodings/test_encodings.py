@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emprox.encodings import ENCODINGS, Encoding, SequenceEncoding, get_encoding
+from emprox.encodings.blocks import BlockEncoding
 from emprox.encodings.features import FeatureEncoding
 from emprox.errors import InvalidArchitectureError, UnknownNameError
 from emprox.spaces import Architecture, get_space
@@ -88,7 +89,7 @@ class TestSequence(EncodingContract):
 
 
 def test_every_encoding_has_a_contract() -> None:
-    tested = {type(contract().make()) for contract in (TestOneHot, TestPath, TestSequence)} | {FeatureEncoding}
+    tested = {type(contract().make()) for contract in (TestOneHot, TestPath, TestSequence)} | {FeatureEncoding, BlockEncoding}
     assert tested == {ENCODINGS.get(name) for name in ENCODINGS}
 
 

@@ -48,19 +48,19 @@ def test_published_options() -> None:
 
 @pytest.mark.parametrize("k", [1, 5, 1000])
 def test_known_architectures_get_their_known_value(frozen: FrozenEstimator, k: int) -> None:
-    estimator = EmProx(encoder=frozen, n_neighbors=k).fit(KNOWN, accuracies(KNOWN))
+    estimator = EmProx(encoder=frozen, weights="inverse", n_neighbors=k).fit(KNOWN, accuracies(KNOWN))
     np.testing.assert_array_equal(estimator.predict(KNOWN), accuracies(KNOWN))
     np.testing.assert_array_equal([estimator.predict([a])[0] for a in KNOWN], accuracies(KNOWN))
 
 
 def test_equal_twins_get_their_mean_even_beyond_k(frozen: FrozenEstimator) -> None:
     known, y = [KNOWN[0]] * 5 + KNOWN[1:], np.r_[1.0, 2, 3, 4, 10, accuracies(KNOWN[1:])]
-    estimator = EmProx(encoder=frozen, n_neighbors=2).fit(known, y)
+    estimator = EmProx(encoder=frozen, weights="inverse", n_neighbors=2).fit(known, y)
     assert estimator.predict(KNOWN[:1])[0] == pytest.approx(4)
 
 
 def test_estimate_is_the_weighted_mean_of_the_neighbours(frozen: FrozenEstimator) -> None:
-    estimator = EmProx(encoder=frozen, n_neighbors=7).fit(KNOWN, accuracies(KNOWN))
+    estimator = EmProx(encoder=frozen, weights="inverse", n_neighbors=7).fit(KNOWN, accuracies(KNOWN))
     asked = [a for a in ASKED if a not in KNOWN]
     distances, neighbors = estimator.kneighbors(asked)
     assert distances.shape == neighbors.shape == (len(asked), 7)
@@ -73,7 +73,7 @@ def test_estimate_is_the_weighted_mean_of_the_neighbours(frozen: FrozenEstimator
 @given(seed=st.integers(0, 1000), k=st.integers(1, 50), n=st.integers(1, 40))
 def test_estimates_lie_within_the_neighbours_range(frozen: FrozenEstimator, seed: int, k: int, n: int) -> None:
     y = np.random.default_rng(seed).normal(size=n)
-    estimator = EmProx(encoder=frozen, n_neighbors=k).fit(KNOWN[:n], y)
+    estimator = EmProx(encoder=frozen, weights="inverse", n_neighbors=k).fit(KNOWN[:n], y)
     values = y[estimator.kneighbors(ASKED)[1]]
     estimates, std = estimator.predict(ASKED, return_std=True)
     assert (estimates >= values.min(1)).all()
@@ -83,8 +83,12 @@ def test_estimates_lie_within_the_neighbours_range(frozen: FrozenEstimator, seed
 
 def test_answers_do_not_depend_on_the_order_of_the_known(frozen: FrozenEstimator) -> None:
     order = np.random.default_rng(3).permutation(len(KNOWN))
-    first = EmProx(encoder=frozen, n_neighbors=6).fit(KNOWN, accuracies(KNOWN)).predict(ASKED)
-    second = EmProx(encoder=frozen, n_neighbors=6).fit([KNOWN[i] for i in order], accuracies(KNOWN)[order]).predict(ASKED)
+    first = EmProx(encoder=frozen, weights="inverse", n_neighbors=6).fit(KNOWN, accuracies(KNOWN)).predict(ASKED)
+    second = (
+        EmProx(encoder=frozen, weights="inverse", n_neighbors=6)
+        .fit([KNOWN[i] for i in order], accuracies(KNOWN)[order])
+        .predict(ASKED)
+    )
     np.testing.assert_allclose(first, second, rtol=1e-12)
 
 
@@ -104,8 +108,8 @@ def test_weights_that_are_none(frozen: FrozenEstimator, weights) -> None:
 def test_noisy_measurements_count_less(frozen: FrozenEstimator) -> None:
     y = accuracies(KNOWN)
     y_std = np.where(np.arange(len(KNOWN)) % 2, 5.0, 0.1)
-    plain = EmProx(encoder=frozen, n_neighbors=10).fit(KNOWN, y).explain(ASKED[0])["neighbors"]
-    noisy = EmProx(encoder=frozen, n_neighbors=10).fit(KNOWN, y, y_std).explain(ASKED[0])["neighbors"]
+    plain = EmProx(encoder=frozen, weights="inverse", n_neighbors=10).fit(KNOWN, y).explain(ASKED[0])["neighbors"]
+    noisy = EmProx(encoder=frozen, weights="inverse", n_neighbors=10).fit(KNOWN, y, y_std).explain(ASKED[0])["neighbors"]
     before, after = ({row["architecture"]: row["weight"] for row in rows} for rows in (plain, noisy))
     ratio = {str(a): after[str(a)] / before[str(a)] for a in KNOWN if str(a) in before}
     loud = [r for i, a in enumerate(KNOWN) if (r := ratio.get(str(a))) and i % 2]
@@ -115,11 +119,11 @@ def test_noisy_measurements_count_less(frozen: FrozenEstimator) -> None:
 
 def test_std_is_calibrated_by_leaving_one_out(frozen: FrozenEstimator) -> None:
     y = accuracies(KNOWN)
-    estimator = EmProx(encoder=frozen, n_neighbors=6).fit(KNOWN, y)
+    estimator = EmProx(encoder=frozen, weights="inverse", n_neighbors=6).fit(KNOWN, y)
     standardised = []
     for i, arch in enumerate(KNOWN):
         others = [j for j in range(len(KNOWN)) if j != i]
-        rest = EmProx(encoder=frozen, n_neighbors=6).fit([KNOWN[j] for j in others], y[others])
+        rest = EmProx(encoder=frozen, weights="inverse", n_neighbors=6).fit([KNOWN[j] for j in others], y[others])
         explanation = rest.explain(arch)
         estimate = explanation["estimate"]
         spread = sum(row["weight"] * (row["value"] - estimate) ** 2 for row in explanation["neighbors"])
@@ -128,7 +132,7 @@ def test_std_is_calibrated_by_leaving_one_out(frozen: FrozenEstimator) -> None:
 
 
 def test_explanation_adds_up(frozen: FrozenEstimator) -> None:
-    estimator = EmProx(encoder=frozen, n_neighbors=6).fit(KNOWN, accuracies(KNOWN))
+    estimator = EmProx(encoder=frozen, weights="inverse", n_neighbors=6).fit(KNOWN, accuracies(KNOWN))
     explanation = estimator.explain(str(ASKED[3]))
     rows = explanation["neighbors"]
     assert len(rows) == 6
@@ -142,8 +146,8 @@ def test_explanation_adds_up(frozen: FrozenEstimator) -> None:
 
 def test_partial_fit_adds_neighbours_without_training(frozen: FrozenEstimator) -> None:
     y = accuracies(KNOWN)
-    whole = EmProx(encoder=frozen, n_neighbors=6).fit(KNOWN, y)
-    grown = EmProx(encoder=frozen, n_neighbors=6).partial_fit(KNOWN[:10], y[:10])
+    whole = EmProx(encoder=frozen, weights="inverse", n_neighbors=6).fit(KNOWN, y)
+    grown = EmProx(encoder=frozen, weights="inverse", n_neighbors=6).partial_fit(KNOWN[:10], y[:10])
     encoder = grown.encoder_
     grown.partial_fit(KNOWN[10:], y[10:]).partial_fit([], [])
     assert grown.encoder_ is encoder
@@ -172,7 +176,7 @@ def test_names_and_options_are_checked() -> None:
 
 
 def test_a_frozen_encoder_stays_frozen_when_saved(frozen: FrozenEstimator, tmp_path: Path) -> None:
-    EmProx(encoder=frozen, n_neighbors=6).fit(KNOWN, accuracies(KNOWN)).save(tmp_path / "model")
+    EmProx(encoder=frozen, weights="inverse", n_neighbors=6).fit(KNOWN, accuracies(KNOWN)).save(tmp_path / "model")
     again = EmProx.load(tmp_path / "model")
     embedded = again.encoder_.transform(ASKED)
     np.testing.assert_array_equal(embedded, frozen.transform(ASKED))

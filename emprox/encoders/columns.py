@@ -1,0 +1,236 @@
+"""Encoders that project columns of encodings: what they share, from the standardised columns to saving.
+
+Letters: n known, R reference architectures, C columns, T targets, dim dimensions.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from safetensors.numpy import load_file, save_file
+from sklearn.utils.validation import check_is_fitted
+
+from emprox.encoders.base import ENCODERS, Encoder
+from emprox.encoders.kernel import Kernel
+from emprox.encodings import ENCODINGS, get_encoding
+from emprox.encodings.blocks import BlockEncoding
+from emprox.errors import CorruptFileError, InvalidOptionError
+from emprox.registry import nearest
+from emprox.spaces import Architecture, SearchSpace, as_architectures, get_space, infer_space
+from emprox.validation import as_targets, check_at_least
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["ColumnEncoder"]
+
+Floats = NDArray[np.float64]
+ARRAYS = "columns.safetensors"
+REFERENCE_SIZE = 512
+"""Architectures drawn from the space, without labels, that columns are scaled by."""
+CONSTANT = 1e-9
+"""A column whose standard deviation is smaller says nothing."""
+
+
+class ColumnEncoder(Encoder):
+    """An encoder that projects the columns of encodings; subclasses learn the projection in `_learn`.
+
+    Columns are standardised over architectures drawn from the space and the known ones, and each is divided by the square root
+    of the number of columns in its block. Labels beyond `max_labels` are not learned from; those kept are drawn with a
+    fixed seed.
+
+    Attributes
+    ----------
+    mean_, unit_ : ndarray of shape (C,)
+        Mean of each column, and its scale.
+    projection_ : ndarray of shape (C, dim)
+        From centred columns to the embedding.
+    scales_ : ndarray of shape (parts, C)
+        How much each column counts in each part of the embedding's distance.
+    kernels_ : tuple of Kernel
+        For each target, the covariance of embeddings that goes with the projection, in units of the standardised target; empty
+        where the subclass learns none.
+    """
+
+    space: str | SearchSpace | None
+    features: Sequence[str | Encoder]
+    embedding_size: int
+    max_labels: int
+
+    @abstractmethod
+    def _learn(self, seen: Floats, columns: Floats, targets: Floats, noise: Floats | None) -> None:
+        """Set `projection_`, `scales_` and `kernels_`.
+
+        Parameters
+        ----------
+        seen : ndarray of shape (R + n, C)
+            Centred columns of all architectures at hand, without labels.
+        columns : ndarray of shape (n, C)
+            Centred columns of the labelled ones; n is 0 where there are no labels.
+        targets, noise : ndarray of shape (n, T)
+            Standardised labels, and their known variances or None.
+        """
+
+    def fit(self, architectures: Iterable[Any], y: ArrayLike | None = None, y_var: ArrayLike | None = None) -> Self:
+        """Learn the projection.
+
+        Parameters
+        ----------
+        architectures : iterable of length n_known
+            Architectures or their descriptions.
+        y : array-like of shape (n_known,) or (n_known, n_targets), optional
+            Labels; several targets share the embedding. None learns from no labels.
+        y_var : array-like of the shape of y, optional
+            Variances of the labels, in the unit of y squared.
+        """
+        self._check_options()
+        described = list(architectures)
+        self.space_ = infer_space(described, self.space)
+        known = as_architectures(described, self.space_)
+        self.sources_ = [get_encoding(item, self.space_) if isinstance(item, str) else item for item in self.features]
+        columns = self._columns(known)
+        seen = np.concatenate([self._reference(), columns])
+        self._standardise(seen)
+        targets, noise = np.empty((0, 1)), None
+        if y is not None:
+            targets = as_targets(y, len(known), several=True).reshape(len(known), -1)
+            spread = targets.std(axis=0)
+            spread[spread == 0] = 1
+            noise = None if y_var is None else np.asarray(y_var, dtype=np.float64).reshape(targets.shape) / spread**2
+            targets = (targets - targets.mean(axis=0)) / spread
+        kept = np.random.default_rng(0).permutation(len(targets))[: self.max_labels]
+        self._learn(seen - self.mean_, columns[kept] - self.mean_, targets[kept], None if noise is None else noise[kept])
+        return self
+
+    def transform(self, architectures: Iterable[Any]) -> NDArray[np.float32]:
+        """Return embeddings, float32 ndarray of shape (n_archs, dim)."""
+        check_is_fitted(self, "projection_")
+        columns = self._columns(as_architectures(architectures, self.space_))
+        return ((columns - self.mean_) @ self.projection_).astype(np.float32)
+
+    @property
+    def dim(self) -> int:
+        """Number of dimensions of an embedding."""
+        return self.projection_.shape[1]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns that are scaled."""
+        return tuple(name for source in self.sources_ for name in _names(source))
+
+    def differences(self, a: Any, b: Any) -> list[tuple[str, float, float, float]]:
+        """Return the columns in which two architectures differ: name, value of a, value of b, share of the squared distance.
+
+        Largest share first; both distances count.
+        """
+        check_is_fitted(self, "projection_")
+        one, other = self._columns(as_architectures([a, b], self.space_))
+        scales = np.square(self.scales_).sum(axis=0)
+        shares = scales * (one - other) ** 2
+        total = shares.sum() or 1.0
+        order = [i for i in np.argsort(-shares, kind="stable") if shares[i] > 0]
+        return [(self.names[i], float(one[i]), float(other[i]), float(shares[i] / total)) for i in order]
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Write the learned arrays as safetensors into a folder; return the rest for the manifest."""
+        check_is_fitted(self, "projection_")
+        arrays = {"mean": self.mean_, "projection": self.projection_, "scales": self.scales_}
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / ARRAYS)
+        nested = [item for item in self.features if isinstance(item, Encoder)]
+        if len({item.kind for item in nested}) < len(nested):
+            raise InvalidOptionError("two encoders of one kind among the features cannot be saved")
+        return {
+            "space": self.space_.name,
+            "features": [
+                item if isinstance(item, str) else {"kind": item.kind, "state": item.write(folder)} for item in self.features
+            ],
+            "options": self._options(),
+            "kernels": [asdict(kernel) for kernel in self.kernels_],
+        }
+
+    def _options(self) -> dict[str, Any]:
+        """Return constructor options, besides space and features, that JSON can hold."""
+        return {name: value for name, value in self.get_params(deep=False).items() if name not in ("space", "features")}
+
+    @classmethod
+    def read(cls, folder: Path, state: dict[str, Any]) -> Self:
+        """Return the encoder that `write` wrote."""
+        features = [
+            item if isinstance(item, str) else ENCODERS.get(item["kind"]).read(folder, item["state"])
+            for item in state["features"]
+        ]
+        encoder = cls(**{"space": state["space"], "features": features, **state["options"]})
+        encoder.space_ = get_space(state["space"])
+        encoder.sources_ = [get_encoding(item, encoder.space_) if isinstance(item, str) else item for item in features]
+        encoder.kernels_ = tuple(Kernel.from_dict(fields) for fields in state["kernels"])
+        try:
+            arrays = load_file(folder / ARRAYS)
+            encoder.mean_, encoder.projection_, encoder.scales_ = (arrays[name] for name in ("mean", "projection", "scales"))
+        except Exception as error:  # safetensors raises several unrelated types
+            raise CorruptFileError(f"{folder / ARRAYS} does not hold the arrays of this encoder: {error}") from error
+        return encoder
+
+    def _check_options(self) -> None:
+        check_at_least("embedding_size", self.embedding_size, 2)
+        check_at_least("max_labels", self.max_labels, 1)
+        if not self.features:
+            raise InvalidOptionError("features must name at least one encoding, such as 'blocks'")
+        for item in self.features:
+            if isinstance(item, str) and item not in ENCODINGS.names():
+                raise InvalidOptionError(f"no encoding is called {item!r}; {nearest(item, ENCODINGS.names())}")
+            if not isinstance(item, str | Encoder):
+                raise InvalidOptionError(f"features are names of encodings or fitted encoders, got {item!r}")
+
+    def _columns(self, architectures: list[Architecture]) -> Floats:
+        """Return the columns of all features, (n, C)."""
+        if not architectures:
+            return np.empty((0, len(self.names)))
+        return np.column_stack([source.transform(architectures) for source in self.sources_]).astype(np.float64)
+
+    def _reference(self) -> Floats:
+        """Return the columns of architectures drawn from the space, (R, C)."""
+        if all(isinstance(item, str) for item in self.features):
+            return _reference(self.space_, tuple(str(item) for item in self.features))
+        return self._columns(self.space_.sample(np.random.default_rng(0), REFERENCE_SIZE))
+
+    @property
+    def _blocks(self) -> dict[str, slice]:
+        """Name of each block to its columns."""
+        blocks: dict[str, slice] = {}
+        start = 0
+        for item, source in zip(self.features, self.sources_, strict=True):
+            title = item if isinstance(item, str) else item.kind
+            size = len(_names(source))
+            own = source.blocks if isinstance(source, BlockEncoding) else {title: slice(0, size)}
+            blocks |= {name: slice(start + columns.start, start + columns.stop) for name, columns in own.items()}
+            start += size
+        return blocks
+
+    def _standardise(self, seen: Floats) -> None:
+        """Set the mean of each column and its scale within its block, (C,): a block's squared distances have mean 2."""
+        self.mean_ = seen.mean(axis=0)
+        std = seen.std(axis=0)
+        varies = std > CONSTANT * np.maximum(1, np.abs(self.mean_))
+        self.unit_ = np.where(varies, 1 / np.where(varies, std, 1), 0)
+        for columns in self._blocks.values():
+            self.unit_[columns] /= np.sqrt(max(1, varies[columns].sum()))
+
+
+def _names(source: Any) -> tuple[str, ...]:
+    if isinstance(source, Encoder):
+        return tuple(f"{source.kind}:{i}" for i in range(source.dim))
+    return tuple(source.names)
+
+
+@lru_cache(maxsize=16)
+def _reference(space: SearchSpace, features: tuple[str, ...]) -> Floats:
+    """Return the columns of `REFERENCE_SIZE` architectures of a space, (R, C)."""
+    drawn = space.sample(np.random.default_rng(0), REFERENCE_SIZE)
+    return np.column_stack([get_encoding(name, space).transform(drawn) for name in features]).astype(np.float64)
