@@ -10,6 +10,7 @@ from emprox.estimators.feedforward import BANANAS, MLP
 from emprox.estimators.nao import NAO, SemiNAS
 from emprox.estimators.signals import OneNumber
 from emprox.estimators.tabular import Forest, GaussianProcess, KNeighbors, Ridge, XGBoost
+from emprox.estimators.tuned import Tuned
 
 __all__ = [
     "BANANAS",
@@ -24,6 +25,7 @@ __all__ = [
     "OneNumber",
     "Ridge",
     "SemiNAS",
+    "Tuned",
     "XGBoost",
     "load",
     "make_estimator",

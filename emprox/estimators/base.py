@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
@@ -49,6 +49,8 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     """Name in a saved folder's manifest and in the registry."""
     has_std: ClassVar[bool] = False
     """Whether `predict` can return standard deviations."""
+    tunable: ClassVar[Mapping[str, Any]] = {}
+    """Options that `Tuned` searches: name to a list of values or a ``scipy.stats`` distribution."""
     space: str | SearchSpace | None
 
     def fit(self, architectures: Iterable[Any], y: ArrayLike, y_std: ArrayLike | None = None) -> Self:
@@ -210,6 +212,7 @@ ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(
         "ridge": "emprox.estimators.tabular:Ridge",
         "seminas": "emprox.estimators.nao:SemiNAS",
         "size": "emprox.estimators.signals:OneNumber.size",
+        "tuned": "emprox.estimators.tuned:Tuned",
         "xgboost": "emprox.estimators.tabular:XGBoost",
     },
     group="emprox.estimators",
@@ -218,6 +221,8 @@ ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(
 
 def make_estimator(spec: str, **options: Any) -> ArchitectureRegressor:
     """Return an unfitted estimator from its text form, ``name`` or ``name:key=value,key=value``.
+
+    With the option ``tune``, a number of seconds, it is the estimator wrapped in `Tuned`.
 
     Parameters
     ----------
@@ -239,6 +244,9 @@ def make_estimator(spec: str, **options: Any) -> ArchitectureRegressor:
     60
     """
     name, given = parse_spec(spec)
+    if "tune" in given:
+        rest = ",".join(item for item in spec.partition(":")[2].split(",") if item.partition("=")[0].strip() != "tune")
+        return ESTIMATORS.get("tuned")(estimator=f"{name}:{rest}".rstrip(":"), seconds=given["tune"], **options)
     factory = ESTIMATORS.get(name)
     allowed = list(inspect.signature(factory).parameters)
     for option in given:

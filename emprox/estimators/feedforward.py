@@ -5,6 +5,8 @@ Letters: B architectures in a batch, M networks, I inputs, W units of a layer, L
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -82,6 +84,11 @@ class MLP(NeuralRegressor):
     """
 
     kind = "mlp"
+    tunable: ClassVar = {
+        "layers": list(range(5, 25)),
+        "width": list(range(5, 25)),
+        "learning_rate": [0.1, 0.01, 0.005, 0.001, 0.0001],
+    }
 
     def __init__(
         self,

@@ -6,10 +6,11 @@ Letters: B architectures, T tokens in a sequence, H hidden size.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from scipy.stats import loguniform
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -103,6 +104,11 @@ class NAO(NeuralRegressor):
     """
 
     kind = "nao"
+    tunable: ClassVar = {
+        "hidden_size": [16, 32, 64, 128],
+        "batch_size": [32, 64, 128, 256],
+        "learning_rate": loguniform(1e-5, 0.1),
+    }
 
     def __init__(
         self,
