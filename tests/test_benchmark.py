@@ -25,6 +25,7 @@ def test_results_are_those_of_the_documented_splits() -> None:
         expected = score(values[test], estimator.predict([table.architectures[i] for i in test]))
         assert {name: result[name] for name in expected} == pytest.approx(expected)
         assert result["fit_seconds"] > 0
+        assert result["fit_cpu_seconds"] > 0
         assert result["query_seconds_per_architecture"] > 0
     json.dumps(run, allow_nan=False)
 
