@@ -14,18 +14,23 @@ from typing import Any, Literal
 
 import numpy as np
 from joblib import Parallel, delayed
+from scipy import stats
 
 from emprox.errors import InvalidOptionError
-from emprox.estimators import make_estimator
+from emprox.estimators import ArchitectureRegressor, make_estimator
 from emprox.parallel import limit_threads
-from emprox.report import METRICS, score
+from emprox.report import INTERVAL_METRICS, METRICS, score, score_interval
+from emprox.report.metrics import LEVEL
 from emprox.tables import PerformanceTable, load_table
 from emprox.tables.base import CLASSES
 from emprox.validation import check_at_least
 
 __all__ = ["Protocol", "run_benchmark"]
 
-MEASURED = (*METRICS, "fit_seconds", "query_seconds_per_architecture")
+SECONDS = ("fit_seconds", "fit_cpu_seconds", "query_seconds_per_architecture")
+MEASURED = (*METRICS, *INTERVAL_METRICS, *SECONDS)
+WARM_UP = 10
+"""Architectures of the fit that comes first and is not counted: imports and first calls are not the estimator's time."""
 PACKAGES = ("torch", "faiss-cpu", "scikit-learn", "numpy", "xgboost", "xgboost-cpu")
 
 
@@ -56,12 +61,15 @@ class Protocol:
     threads: int = 1
     """Threads of each process."""
     jobs: int = 1
-    """Processes that share the trials; seconds are only comparable with 1."""
+    """Processes that share the trials, except the timed ones."""
+    timed: int = 3
+    """With several jobs, so many first trials run alone before the others share the machine, and only theirs have seconds."""
 
     def __post_init__(self) -> None:
         for name in ("trials", "threads", "jobs"):
             check_at_least(name, getattr(self, name), 1)
-        check_at_least("seed", self.seed, 0)
+        for name in ("seed", "timed"):
+            check_at_least(name, getattr(self, name), 0)
         if not self.train_sizes:
             raise InvalidOptionError("expected at least one training size")
         for size in self.train_sizes:
@@ -78,11 +86,14 @@ def run_benchmark(
     protocol: Protocol,
     *,
     tables_root: str | Path | None = None,
+    known: Sequence[dict[str, Any]] = (),
+    on_result: Callable[[dict[str, Any]], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Fit and score estimators on random splits of a table.
 
     Fit time goes from strings to a fitted estimator, query time from strings to numbers, both with everything between.
+    The processor's time is kept as well: on a busy machine it says more than the clock.
 
     Parameters
     ----------
@@ -94,6 +105,10 @@ def run_benchmark(
         Sizes, trials and splits.
     tables_root : str or Path, optional
         Folder of downloaded tables.
+    known : sequence of dict
+        Results of an earlier run of the same protocol; what is among them is not measured again.
+    on_result : callable, optional
+        Called with each new result, for instance to keep it.
     progress : callable, optional
         Called with the numbers of finished and of all fits.
 
@@ -112,12 +127,16 @@ def run_benchmark(
     sizes = sorted(set(protocol.train_sizes))
     for size in sizes:
         rows.split(size, protocol.test_size, protocol.seed, 0, sizes[-1])
-    work = [(spec, size, trial) for trial in range(protocol.trials) for spec in estimators for size in sizes]
-    results: list[dict[str, Any]] = []
-    for result in _results(work, rows, target, protocol):
+    wanted = [(spec, size, trial) for trial in range(protocol.trials) for spec in estimators for size in sizes]
+    asked = set(wanted)
+    results = [result for result in known if _identity(result) in asked]
+    done = {_identity(result) for result in results}
+    for result in _results([item for item in wanted if item not in done], rows, target, protocol):
         results.append(result)
+        if on_result is not None:
+            on_result(result)
         if progress is not None:
-            progress(len(results), len(work))
+            progress(len(results), len(wanted))
     results.sort(key=lambda r: (list(estimators).index(r["estimator"]), r["train_size"], r["trial"]))
     return {
         "table": table,
@@ -138,49 +157,82 @@ def run_benchmark(
     }
 
 
+def _identity(result: dict[str, Any]) -> tuple[str, int, int]:
+    return result["estimator"], result["train_size"], result["trial"]
+
+
 def _results(
     work: list[tuple[str, int, int]], rows: PerformanceTable, target: str, protocol: Protocol
 ) -> Iterator[dict[str, Any]]:
     strings = np.array([str(a) for a in rows.architectures], dtype=object)
     arguments = (strings, rows.targets[target], rows, protocol)
-    if protocol.jobs == 1:
-        warmed: set[str] = set()
-        for item in work:
-            if item[0] not in warmed:  # imports and first-call set-up are not the estimator's time
-                warmed.add(item[0])
-                _measure(item, *arguments)
-            yield _measure(item, *arguments)
-    else:
-        parallel = Parallel(n_jobs=protocol.jobs, return_as="generator_unordered")
-        yield from parallel(delayed(_measure)(item, *arguments) for item in work)
+    timed = protocol.trials if protocol.jobs == 1 else protocol.timed
+    alone, shared = [item for item in work if item[2] < timed], [item for item in work if item[2] >= timed]
+    warm: set[str] = set()
+    for item in alone:
+        if item[0] not in warm:
+            warm.add(item[0])
+            _measure(item, *arguments, labels=WARM_UP)
+        yield _measure(item, *arguments)
+    parallel = Parallel(n_jobs=protocol.jobs, return_as="generator_unordered")
+    for result in parallel(delayed(_measure)(item, *arguments) for item in shared):
+        yield result | dict.fromkeys(SECONDS)
 
 
 def _measure(
-    item: tuple[str, int, int], strings: np.ndarray, values: np.ndarray, rows: PerformanceTable, protocol: Protocol
+    item: tuple[str, int, int],
+    strings: np.ndarray,
+    values: np.ndarray,
+    rows: PerformanceTable,
+    protocol: Protocol,
+    labels: int | None = None,
 ) -> dict[str, Any]:
-    """Return metrics and seconds of one fit."""
+    """Return metrics and seconds of one fit, on the first labels only if their number is given."""
     spec, size, trial = item
     test, train = rows.split(size, protocol.test_size, protocol.seed, trial, max(protocol.train_sizes))
+    train = train[:labels]
     known, asked = strings[train].tolist(), strings[test].tolist()
     with limit_threads(protocol.threads):
         estimator = make_estimator(spec, space=rows.space, random_state=protocol.seed * 100_003 + trial)
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         estimator.fit(known, values[train])
-        fitted = time.perf_counter()
+        fitted, fitted_cpu = time.perf_counter(), time.process_time()
         estimates = estimator.predict(asked)
         done = time.perf_counter()
+        intervals = _score_intervals(estimator, asked, values[test])
     return {
         "estimator": spec,
         "train_size": size,
         "trial": trial,
         **score(values[test], estimates),
+        **intervals,
         "fit_seconds": fitted - start,
+        "fit_cpu_seconds": fitted_cpu - start_cpu,
         "query_seconds_per_architecture": (done - fitted) / len(test),
     }
 
 
+def _score_intervals(estimator: ArchitectureRegressor, asked: list[str], measured: np.ndarray) -> dict[str, float]:
+    """Return metrics of the estimator's own intervals, or of normal ones if it has standard deviations."""
+    if hasattr(estimator, "predict_interval"):
+        lower, upper = estimator.predict_interval(asked, LEVEL)
+    elif estimator.has_std:
+        estimates, std = estimator.predict(asked, return_std=True)
+        reach = float(stats.norm.ppf((1 + LEVEL) / 2)) * std
+        lower, upper = estimates - reach, estimates + reach
+    else:
+        return {}
+    if not np.isfinite(lower).all() or not np.isfinite(upper).all():
+        return {}  # with one label some spreads are unknown
+    return score_interval(measured, lower, upper)
+
+
 def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return mean and sample standard deviation (0 for one trial) over trials for each estimator and training size."""
+    """Return mean and sample standard deviation (0 for one trial) over trials for each estimator and training size.
+
+    A metric that no trial has is left out: intervals of estimators without standard deviation, seconds of trials that shared
+    the machine.
+    """
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for result in results:
         groups.setdefault((result["estimator"], result["train_size"]), []).append(result)
@@ -188,7 +240,9 @@ def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for (estimator, size), group in groups.items():
         row: dict[str, Any] = {"estimator": estimator, "train_size": size, "trials": len(group)}
         for name in MEASURED:
-            values = np.array([result[name] for result in group])
+            values = np.array([result[name] for result in group if result.get(name) is not None])
+            if not len(values):
+                continue
             row[f"{name}_mean"] = float(values.mean())
             row[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
         summary.append(row)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from emprox import Protocol, load_table, run_benchmark
+from emprox.benchmark import _score_intervals
 from emprox.errors import InvalidOptionError, UnknownNameError
-from emprox.estimators import XGBoost
+from emprox.estimators import GaussianProcess, XGBoost
 from emprox.report import score
 
 QUICK = "xgboost:n_estimators=5"
@@ -24,6 +25,7 @@ def test_results_are_those_of_the_documented_splits() -> None:
         expected = score(values[test], estimator.predict([table.architectures[i] for i in test]))
         assert {name: result[name] for name in expected} == pytest.approx(expected)
         assert result["fit_seconds"] > 0
+        assert result["fit_cpu_seconds"] > 0
         assert result["query_seconds_per_architecture"] > 0
     json.dumps(run, allow_nan=False)
 
@@ -50,9 +52,45 @@ def test_facts_and_summary() -> None:
 
 
 def test_processes_give_the_same_scores() -> None:
-    one, two = (run_benchmark("bundled", [QUICK, "emprox-paper:epochs=1"], Protocol((20,), 50, 2, jobs=n)) for n in (1, 2))
+    one, two = (
+        run_benchmark("bundled", [QUICK, "emprox-paper:epochs=1"], Protocol((20,), 50, 3, jobs=n, timed=1)) for n in (1, 2)
+    )
     names = ("estimator", "trial", "kendall", "mae")
     assert [[r[n] for n in names] for r in one["results"]] == [[r[n] for n in names] for r in two["results"]]
+    assert all(r["fit_seconds"] > 0 for r in one["results"])
+    assert [r["fit_seconds"] is not None for r in two["results"]] == [True, False, False] * 2
+    alone = [r["fit_seconds"] for r in two["results"] if r["trial"] == 0]
+    assert [row["fit_seconds_mean"] for row in two["summary"]] == alone
+
+
+def test_what_is_known_is_not_measured_again() -> None:
+    protocol, new = Protocol((10, 20), 50, 2), []
+    whole = run_benchmark("bundled", [QUICK], protocol)
+    known = [result | {"kept": True} for result in whole["results"] if result["trial"] == 0]
+    other = {"estimator": "forest", "train_size": 10, "trial": 0}
+    again = run_benchmark("bundled", [QUICK], protocol, known=[*known, other], on_result=new.append)
+    assert [(r["train_size"], r["trial"]) for r in new] == [(10, 1), (20, 1)]
+    assert [r.get("kept", False) for r in again["results"]] == [True, False, True, False]
+    assert [r["kendall"] for r in again["results"]] == [r["kendall"] for r in whole["results"]]
+
+
+def test_intervals_are_normal_unless_the_estimator_has_its_own() -> None:
+    run = run_benchmark("bundled", ["gp", QUICK], Protocol((50,), 100, 1))
+    gp, trees = run["results"]
+    assert "coverage" not in trees
+    table = load_table("bundled")
+    values = table.target()[1]
+    test, train = table.split(50, 100, 0, 0)
+    estimator = GaussianProcess().fit([table.architectures[i] for i in train], values[train])
+    estimates, std = estimator.predict([table.architectures[i] for i in test], return_std=True)
+    inside = np.abs(values[test] - estimates) <= 1.6448536269514722 * std
+    assert gp["coverage"] == pytest.approx(inside.mean())
+    assert run["summary"][0]["interval_score_mean"] == gp["interval_score"] > 0
+
+    estimator.predict_interval = lambda asked, level: (np.full(len(asked), -np.inf), np.zeros(len(asked)))
+    assert _score_intervals(estimator, ["(0, 0, 0, 0, 0, 0)"], np.zeros(1)) == {}
+    estimator.predict_interval = lambda asked, level: (np.full(len(asked), -level), np.full(len(asked), level))
+    assert _score_intervals(estimator, ["(0, 0, 0, 0, 0, 0)"] * 2, np.array([0.0, 2.0]))["coverage"] == 0.5
 
 
 def test_population_and_class_split(tables_root: Path) -> None:
@@ -76,6 +114,7 @@ def test_progress_counts_every_fit() -> None:
         ({"trials": 0}, "trials"),
         ({"threads": 0}, "threads"),
         ({"seed": -1}, "seed"),
+        ({"timed": -1}, "timed"),
         ({"test_size": 0}, "test_size"),
         ({"split": "column"}, "split must be"),
     ],

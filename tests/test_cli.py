@@ -112,7 +112,8 @@ def test_bench_writes_the_documented_json(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     run = json.loads((tmp_path / "out.json").read_text())
     assert {"table", "target", "population", "split", "threads", "machine", "commit", "results", "summary"} <= set(run)
-    measured = {"mae", "rmse", "pearson", "spearman", "kendall", "fit_seconds", "query_seconds_per_architecture"}
+    measured = {"mae", "rmse", "pearson", "spearman", "kendall", "precision_at_10", "ndcg_at_10", "regret"}
+    measured |= {"fit_seconds", "fit_cpu_seconds", "query_seconds_per_architecture"}
     assert len(run["results"]) == 6
     assert all(set(row) == {"estimator", "train_size", "trial", *measured} for row in run["results"])
     assert f"{run['summary'][0]['kendall_mean']:.3f}" in result.stdout

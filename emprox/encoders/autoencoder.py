@@ -1,7 +1,4 @@
-"""The encoder-decoder of NAO and EmProx: architectures as token sequences, reconstructed from their embedding.
-
-Letters: B architectures, T tokens in a sequence, V tokens in the vocabulary, H hidden size.
-"""
+"""The embedding of EmProx: architectures as token sequences, reconstructed from it."""
 
 from __future__ import annotations
 
@@ -12,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from emprox.encoders.base import Encoder
+from emprox.encoders.recurrent import EncoderDecoder
+from emprox.encoders.training import read_weights, seeded, train, write_weights
 from emprox.encodings import SequenceEncoding
-from emprox.errors import CorruptFileError, InvalidOptionError
+from emprox.errors import InvalidOptionError
 from emprox.spaces import Architecture, SearchSpace, as_architectures, get_space, infer_space
 from emprox.validation import check_at_least
 
@@ -28,80 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SequenceAutoencoder"]
 
-START = 0
-"""Token before the first; it also stands for absent nodes, which no sequence starts with."""
 WEIGHTS = "encoder.safetensors"
 CHUNK = 2048
 """Architectures encoded at a time; bounds memory."""
-
-
-class Attention(nn.Module):
-    """Each decoder state looks at all encoder states and mixes what it finds into itself."""
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.query = nn.Linear(hidden, hidden, bias=False)
-        self.mix = nn.Linear(2 * hidden, hidden, bias=False)
-
-    def forward(self, states: Tensor, memory: Tensor) -> Tensor:
-        scores = self.query(states) @ memory.transpose(1, 2)  # (B, T, T)
-        found = scores.softmax(-1) @ memory  # (B, T, H)
-        return torch.tanh(self.mix(torch.cat([found, states], dim=-1)))  # (B, T, H)
-
-
-class EncoderDecoder(nn.Module):
-    """Bidirectional LSTM encoder, unit-length mean state as embedding, LSTM decoder with attention."""
-
-    def __init__(self, vocabulary: int, hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.dropout = dropout
-        self.encoder_tokens = nn.Embedding(vocabulary, hidden)
-        self.encoder = nn.LSTM(hidden, hidden, batch_first=True, bidirectional=True)
-        self.project = nn.Linear(2 * hidden, hidden)
-        self.decoder_tokens = nn.Embedding(vocabulary, hidden)
-        self.decoder = nn.LSTM(hidden, hidden, batch_first=True)
-        self.attention = Attention(hidden)
-        self.out = nn.Linear(hidden, vocabulary)
-
-    def encode(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the encoder states (B, T, H) and the embeddings (B, H), all of unit length."""
-        x = self._drop(self.encoder_tokens(tokens))  # (B, T, H)
-        states = F.normalize(x + self.project(self.encoder(x)[0]), dim=-1)  # (B, T, H)
-        return states, F.normalize(states.mean(1), dim=-1)
-
-    def decode(self, tokens: Tensor, memory: Tensor, carry: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return logits (B, T, V) for the tokens that follow, and the LSTM's state after the last."""
-        x = self._drop(self.decoder_tokens(tokens))
-        states, carry = self.decoder(x, carry)
-        states = (x + states) * 0.5**0.5
-        states = (states + self.attention(states, memory)) * 0.5**0.5
-        return self.out(states), carry
-
-    def loss(self, tokens: Tensor) -> Tensor:
-        """Return the mean negative log-likelihood of the tokens (B, T), each given those before it."""
-        memory, embedding = self.encode(tokens)
-        before = F.pad(tokens[:, :-1], (1, 0), value=START)
-        logits, _ = self.decode(before, memory, start_state(embedding))
-        return F.cross_entropy(logits.transpose(1, 2), tokens)
-
-    @torch.no_grad()
-    def reconstruct(self, tokens: Tensor) -> Tensor:
-        """Encode, then decode greedily: the likeliest token at each step, fed back, (B, T)."""
-        memory, embedding = self.encode(tokens)
-        carry, token, decoded = start_state(embedding), torch.full_like(tokens[:, :1], START), []
-        for _ in range(tokens.shape[1]):
-            logits, carry = self.decode(token, memory, carry)
-            token = logits.argmax(-1)
-            decoded.append(token)
-        return torch.cat(decoded, dim=1)
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
-
-
-def start_state(embedding: Tensor) -> tuple[Tensor, Tensor]:
-    """Start the decoder's hidden and cell state from the embedding (B, H), each (1, B, H)."""
-    return embedding[None], embedding[None]
 
 
 class SequenceAutoencoder(Encoder):
@@ -193,14 +119,9 @@ class SequenceAutoencoder(Encoder):
         architectures = list(architectures)
         space = infer_space(architectures, self.space)
         tokens = SequenceEncoding(space).transform(as_architectures(architectures, space))
-        with torch.random.fork_rng(devices=_cuda_devices(self.device)):
-            if self.random_state is not None:
-                torch.manual_seed(self.random_state)
-            else:
-                torch.seed()
+        with seeded(self.random_state, self.device):
             self._build(space)
             self._train(torch.from_numpy(tokens).long())
-        self.network_.eval()
         return self
 
     def transform(self, architectures: Iterable[Any]) -> NDArray[np.float32]:
@@ -229,7 +150,7 @@ class SequenceAutoencoder(Encoder):
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the weights as safetensors into a folder; return options for the manifest (not ``progress``)."""
         check_is_fitted(self)
-        save_file({name: tensor.contiguous() for name, tensor in self.network_.state_dict().items()}, folder / WEIGHTS)
+        write_weights(self.network_, folder / WEIGHTS)
         options = self.get_params(deep=False) | {"space": self.space_.name, "progress": None}
         return {"options": options, "losses": self.losses_}
 
@@ -238,12 +159,8 @@ class SequenceAutoencoder(Encoder):
         """Return the encoder that `write` wrote."""
         encoder = cls(**state["options"])
         encoder._build(get_space(state["options"]["space"]))
-        try:
-            encoder.network_.load_state_dict(load_file(folder / WEIGHTS))
-        except Exception as error:  # safetensors and torch raise several unrelated types
-            raise CorruptFileError(f"{folder / WEIGHTS} does not hold the weights of this encoder: {error}") from error
+        read_weights(encoder.network_, folder / WEIGHTS)
         encoder.losses_ = list(state["losses"])
-        encoder.network_.eval()
         return encoder
 
     def _check_options(self) -> None:
@@ -261,21 +178,17 @@ class SequenceAutoencoder(Encoder):
         self.network_ = network.to(self.device)
 
     def _train(self, tokens: Tensor) -> None:
-        optimizer = torch.optim.Adam(self.network_.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
-        self.losses_: list[float] = []
-        self.network_.train()
-        for epoch in range(1, self.epochs + 1):
-            total = 0.0
-            for batch in torch.randperm(len(tokens)).split(self.batch_size):
-                optimizer.zero_grad()
-                loss = self.network_.loss(tokens[batch].to(self.device))
-                loss.backward()
-                nn.utils.clip_grad_norm_(self.network_.parameters(), self.gradient_clip)
-                optimizer.step()
-                total += loss.item() * len(batch)
-            self.losses_.append(total / len(tokens))
-            if self.progress is not None:
-                self.progress(epoch, self.losses_[-1])
+        self.losses_: list[float] = train(
+            self.network_,
+            lambda batch: self.network_.loss(tokens[batch].to(self.device)),
+            len(tokens),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            gradient_clip=self.gradient_clip,
+            weight_decay=self.weight_decay,
+            progress=self.progress,
+        )
 
     def _tokens(self, architectures: Iterable[Any]) -> Tensor:
         check_is_fitted(self, "network_")
@@ -283,9 +196,3 @@ class SequenceAutoencoder(Encoder):
 
     def _architectures(self, architectures: Iterable[Any]) -> list[Architecture]:
         return as_architectures(architectures, self.space_)
-
-
-def _cuda_devices(device: str) -> list[int]:
-    """Devices besides the CPU whose generator a seeded training has to leave as it was."""
-    chosen = torch.device(device)
-    return [chosen.index or 0] if chosen.type == "cuda" else []

@@ -55,6 +55,11 @@ class SequenceEncoding(Encoding):
         """``i->j`` for edge tokens and ``op j`` for op tokens, or the names of the space's choices."""
         return self._format.names
 
+    @property
+    def allowed(self) -> NDArray[np.bool_]:
+        """(T, V), which tokens each position can hold in some architecture of the space."""
+        return self._format.allowed
+
     def transform(self, architectures: Sequence[Architecture]) -> NDArray[np.int8]:
         """Return tokens, ndarray of shape (n_archs, T)."""
         return self._format.transform(architectures)

@@ -6,11 +6,17 @@ Next: `emprox.report` scores them; a search asks them which architecture to meas
 
 from emprox.estimators.base import ESTIMATORS, ArchitectureRegressor, load, make_estimator
 from emprox.estimators.emprox import EmProx
+from emprox.estimators.feedforward import BANANAS, MLP
+from emprox.estimators.nao import NAO, SemiNAS
 from emprox.estimators.signals import OneNumber
 from emprox.estimators.tabular import Forest, GaussianProcess, KNeighbors, Ridge, XGBoost
+from emprox.estimators.tuned import Tuned
 
 __all__ = [
+    "BANANAS",
     "ESTIMATORS",
+    "MLP",
+    "NAO",
     "ArchitectureRegressor",
     "EmProx",
     "Forest",
@@ -18,6 +24,8 @@ __all__ = [
     "KNeighbors",
     "OneNumber",
     "Ridge",
+    "SemiNAS",
+    "Tuned",
     "XGBoost",
     "load",
     "make_estimator",

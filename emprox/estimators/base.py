@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
@@ -51,6 +51,8 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     """Whether `predict` can return standard deviations."""
     several_targets: ClassVar[bool] = False
     """Whether `fit` takes measurements of shape (n_known, n_targets) as well."""
+    tunable: ClassVar[Mapping[str, Any]] = {}
+    """Options that `Tuned` searches: name to a list of values or a ``scipy.stats`` distribution."""
     space: str | SearchSpace | None
 
     def fit(self, architectures: Iterable[Any], y: ArrayLike, y_std: ArrayLike | None = None) -> Self:
@@ -200,17 +202,22 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
 ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(
     "estimator",
     {
+        "bananas": "emprox.estimators.feedforward:BANANAS",
         "emprox": "emprox.estimators.emprox:EmProx",
         "emprox-paper": "emprox.estimators.emprox:EmProx.paper",
         "forest": "emprox.estimators.tabular:Forest",
         "gp": "emprox.estimators.tabular:GaussianProcess",
         "knn": "emprox.estimators.tabular:KNeighbors",
         "macs": "emprox.estimators.signals:OneNumber.macs",
+        "mlp": "emprox.estimators.feedforward:MLP",
+        "nao": "emprox.estimators.nao:NAO",
         "one-number": "emprox.estimators.signals:OneNumber",
         "params": "emprox.estimators.signals:OneNumber.params",
         "pathnorm": "emprox.estimators.signals:OneNumber.pathnorm",
         "ridge": "emprox.estimators.tabular:Ridge",
+        "seminas": "emprox.estimators.nao:SemiNAS",
         "size": "emprox.estimators.signals:OneNumber.size",
+        "tuned": "emprox.estimators.tuned:Tuned",
         "xgboost": "emprox.estimators.tabular:XGBoost",
     },
     group="emprox.estimators",
@@ -219,6 +226,8 @@ ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(
 
 def make_estimator(spec: str, **options: Any) -> ArchitectureRegressor:
     """Return an unfitted estimator from its text form, ``name`` or ``name:key=value,key=value``.
+
+    With the option ``tune``, a number of seconds, it is the estimator wrapped in `Tuned`.
 
     Parameters
     ----------
@@ -240,6 +249,9 @@ def make_estimator(spec: str, **options: Any) -> ArchitectureRegressor:
     60
     """
     name, given = parse_spec(spec)
+    if "tune" in given:
+        rest = ",".join(item for item in spec.partition(":")[2].split(",") if item.partition("=")[0].strip() != "tune")
+        return ESTIMATORS.get("tuned")(estimator=f"{name}:{rest}".rstrip(":"), seconds=given["tune"], **options)
     factory = ESTIMATORS.get(name)
     allowed = list(inspect.signature(factory).parameters)
     for option in given:

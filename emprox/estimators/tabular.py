@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from scipy.stats import loguniform, randint, uniform
 from sklearn import linear_model
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
@@ -101,6 +102,10 @@ class XGBoost(TabularRegressor):
         Trees, and levels of a tree.
     learning_rate : float
         Shrinkage of each tree.
+    min_child_weight : float
+        Least number of measurements in a leaf.
+    colsample_bytree, colsample_bylevel : float
+        Share of the columns that each tree, and each level of it, may use.
     random_state : int or None
         Seed.
     n_jobs : int
@@ -113,6 +118,13 @@ class XGBoost(TabularRegressor):
     """
 
     kind = "xgboost"
+    tunable: ClassVar = {
+        "max_depth": randint(1, 15),
+        "min_child_weight": randint(1, 10),
+        "colsample_bytree": uniform(0.01, 0.99),
+        "colsample_bylevel": uniform(0.01, 0.99),
+        "learning_rate": loguniform(0.001, 0.5),
+    }
 
     def __init__(
         self,
@@ -122,6 +134,9 @@ class XGBoost(TabularRegressor):
         n_estimators: int = 500,
         max_depth: int = 6,
         learning_rate: float = 0.3,
+        min_child_weight: float = 1.0,
+        colsample_bytree: float = 1.0,
+        colsample_bylevel: float = 1.0,
         random_state: int | None = None,
         n_jobs: int = 1,
     ) -> None:
@@ -130,19 +145,26 @@ class XGBoost(TabularRegressor):
         self.n_estimators = n_estimators
         self.max_depth = max_depth
         self.learning_rate = learning_rate
+        self.min_child_weight = min_child_weight
+        self.colsample_bytree = colsample_bytree
+        self.colsample_bylevel = colsample_bylevel
         self.random_state = random_state
         self.n_jobs = n_jobs
 
     def _check_options(self) -> None:
         for name in ("n_estimators", "max_depth"):
             check_at_least(name, getattr(self, name), 1)
-        check_at_least("learning_rate", self.learning_rate, 0, float)
+        for name in ("learning_rate", "min_child_weight", "colsample_bytree", "colsample_bylevel"):
+            check_at_least(name, getattr(self, name), 0, float)
 
     def _regressor(self, seed: int) -> Any:
         return import_optional("xgboost", "xgboost").XGBRegressor(
             n_estimators=self.n_estimators,
             max_depth=self.max_depth,
             learning_rate=self.learning_rate,
+            min_child_weight=self.min_child_weight,
+            colsample_bytree=self.colsample_bytree,
+            colsample_bylevel=self.colsample_bylevel,
             random_state=seed,
             n_jobs=self.n_jobs,
         )
@@ -188,6 +210,7 @@ class Forest(TabularRegressor):
     """
 
     kind = "forest"
+    tunable: ClassVar = {"encoding": ["onehot", "features"], "max_features": uniform(0.05, 0.95)}
 
     def __init__(
         self,
@@ -236,6 +259,7 @@ class GaussianProcess(TabularRegressor):
     """
 
     kind = "gp"
+    tunable: ClassVar = {"encoding": ["onehot", "features"]}
     has_std = True
 
     def __init__(
@@ -279,6 +303,7 @@ class Ridge(TabularRegressor):
     """
 
     kind = "ridge"
+    tunable: ClassVar = {"encoding": ["onehot", "features"]}
 
     def __init__(
         self, *, space: str | SearchSpace | None = None, encoding: str = "features", random_state: int | None = None
@@ -315,6 +340,7 @@ class KNeighbors(TabularRegressor):
     """
 
     kind = "knn"
+    tunable: ClassVar = {"encoding": ["onehot", "features"], "n_neighbors": list(range(1, 31))}
 
     def __init__(
         self,

@@ -1,9 +1,10 @@
 """How good estimates are.
 
-In: measured values and estimates. Out: error and rank-correlation metrics.
+In: measured values and estimates. Out: metrics of error, ranking and intervals, and which differences are real.
 Next: a reader; the command line prints them.
 """
 
-from emprox.report.metrics import METRICS, score
+from emprox.report.differences import Difference, paired_difference
+from emprox.report.metrics import INTERVAL_METRICS, METRICS, score, score_interval
 
-__all__ = ["METRICS", "score"]
+__all__ = ["INTERVAL_METRICS", "METRICS", "Difference", "paired_difference", "score", "score_interval"]

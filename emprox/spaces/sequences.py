@@ -28,6 +28,8 @@ class SequenceFormat(ABC):
     """What each of the T positions says."""
     vocabulary: tuple[str, ...]
     """Meaning of each of the V tokens."""
+    allowed: NDArray[np.bool_]
+    """(T, V), which tokens each position can hold in some architecture of the space."""
 
     @abstractmethod
     def __init__(self, space: SearchSpace) -> None: ...
@@ -40,20 +42,20 @@ class SequenceFormat(ABC):
     def inverse_transform(self, tokens: NDArray[np.integer]) -> list[Architecture]:
         """Return the architectures of token rows, ndarray of shape (n_archs, T), or raise `InvalidArchitectureError`."""
 
-    def _checked(self, tokens: NDArray[np.integer], allowed: NDArray[np.bool_]) -> NDArray[np.integer]:
-        """Return the rows if every token is allowed (T, V) at its position."""
+    def _checked(self, tokens: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Return the rows if every token is allowed at its position."""
         tokens = np.asarray(tokens)
         if tokens.ndim != 2 or tokens.shape[1] != len(self.names):
             raise InvalidArchitectureError(
                 f"expected token rows of length {len(self.names)}, got an array of shape {tokens.shape}"
             )
         known = (tokens >= 0) & (tokens < len(self.vocabulary))
-        wrong = ~(known & allowed[np.arange(len(self.names)), np.where(known, tokens, 0)])
+        wrong = ~(known & self.allowed[np.arange(len(self.names)), np.where(known, tokens, 0)])
         if wrong.any():
             row, position = np.argwhere(wrong)[0]
             raise InvalidArchitectureError(
                 f"row {row}: token {tokens[row, position]} at position {position} ({self.names[position]}), "
-                f"expected one of {np.nonzero(allowed[position])[0].tolist()}"
+                f"expected one of {np.nonzero(self.allowed[position])[0].tolist()}"
             )
         return tokens
 
@@ -73,6 +75,17 @@ class CellSequence(SequenceFormat):
         pairs = zip(self._sources, self._targets, self._is_op, strict=True)
         self.names = tuple(f"op {target}" if is_op else f"{source}->{target}" for source, target, is_op in pairs)
         self.vocabulary = ("absent", "no edge", "edge", *space.ops, "output")
+        self.allowed = self._possible()
+
+    def _possible(self) -> NDArray[np.bool_]:
+        """Return (T, V): ops and edges where they belong; where all cells share the topology, its edges and as many nodes."""
+        number, topology = np.arange(len(self.vocabulary)), self.space.topology
+        is_op, is_edge = number > 2, (number == 1) | (number == 2)
+        if topology is None:
+            return (number == 0) | np.where(self._is_op[:, None], is_op, is_edge)
+        last = self._targets == self.space.max_nodes - 1
+        is_op = np.where(last[:, None], number == number[-1], is_op & (number < number[-1]))
+        return np.where(self._is_op[:, None], is_op, number == topology[self._sources, self._targets][:, None] + 1)
 
     def transform(self, architectures: Sequence[Architecture]) -> NDArray[np.int8]:
         """Return tokens, ndarray of shape (n_archs, T)."""
@@ -87,9 +100,7 @@ class CellSequence(SequenceFormat):
 
     def inverse_transform(self, tokens: NDArray[np.integer]) -> list[Architecture]:
         """Return the architectures of token rows, ndarray of shape (n_archs, T)."""
-        number = np.arange(len(self.vocabulary))
-        allowed = (number == 0) | np.where(self._is_op[:, None], number > 2, (number == 1) | (number == 2))
-        tokens = self._checked(tokens, allowed)
+        tokens = self._checked(tokens)
         absent = tokens[:, self._is_op][:, self._targets - 1] == 0
         if (row := np.flatnonzero((absent != (tokens == 0)).any(axis=1))).size:
             raise InvalidArchitectureError(f"row {row[0]}: 0 stands for an absent node, in all of its tokens or in none")
@@ -113,8 +124,8 @@ class ChoiceSequence(SequenceFormat):
         self.vocabulary = tuple(dict.fromkeys(["absent", *(option for options in choices.values() for option in options)]))
         token = {option: number for number, option in enumerate(self.vocabulary)}
         self._tokens = [np.array([token[option] for option in options]) for options in choices.values()]
-        self._allowed = np.zeros((len(self.names), len(self.vocabulary)), dtype=bool)
-        for row, tokens in zip(self._allowed, self._tokens, strict=True):
+        self.allowed = np.zeros((len(self.names), len(self.vocabulary)), dtype=bool)
+        for row, tokens in zip(self.allowed, self._tokens, strict=True):
             row[tokens] = True
 
     def transform(self, architectures: Sequence[Architecture]) -> NDArray[np.int8]:
@@ -124,7 +135,7 @@ class ChoiceSequence(SequenceFormat):
 
     def inverse_transform(self, tokens: NDArray[np.integer]) -> list[Architecture]:
         """Return the architectures of token rows, ndarray of shape (n_archs, T)."""
-        tokens = self._checked(tokens, self._allowed)
+        tokens = self._checked(tokens)
         columns = [np.argmax(column[:, None] == options, axis=1) for column, options in zip(tokens.T, self._tokens, strict=True)]
         return [self.space.parse(row) for row in np.stack(columns, axis=1).tolist()]
 

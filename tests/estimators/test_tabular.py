@@ -4,9 +4,7 @@ from numpy.typing import NDArray
 
 from emprox.errors import InvalidOptionError, UnknownNameError
 from emprox.estimators import (
-    ESTIMATORS,
     ArchitectureRegressor,
-    EmProx,
     Forest,
     GaussianProcess,
     KNeighbors,
@@ -77,14 +75,6 @@ class TestOneNumber(EstimatorContract):
     def test_unknown_signal(self) -> None:
         with pytest.raises(InvalidOptionError, match="did you mean 'pathnorm'"):
             OneNumber(signal="path-norm").fit(KNOWN, accuracies(KNOWN))
-
-
-CONTRACTS = (TestXGBoost, TestForest, TestGaussianProcess, TestRidge, TestKNeighbors, TestOneNumber)
-
-
-def test_every_estimator_has_a_contract() -> None:
-    tested = {type(contract().make()) for contract in CONTRACTS} | {EmProx}
-    assert tested == {type(make_estimator(name)) for name in ESTIMATORS}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""The page of claims is what the results say."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = "franken2022_nb201_cifar10"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("benchmarks_claims", ROOT / "benchmarks" / "claims.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def results(script: ModuleType, folder: Path, kendall: dict[str, float], seconds: dict[str, float]) -> str:
+    """Render the page of invented results, five trials with equal noise."""
+    noise = np.random.default_rng(0).normal(0, 0.01, 5)
+    rows: list[dict[str, Any]] = [
+        {
+            "estimator": name,
+            "train_size": 121,
+            "trial": trial,
+            "kendall": level + noise[trial] + 0.001 * (trial % 2),
+            "fit_cpu_seconds": seconds.get(name, 1.0),
+            "query_seconds_per_architecture": 1e-4,
+        }
+        for name, level in kendall.items()
+        for trial in range(5)
+    ]
+    file = folder / CONFIG / "nasbench201.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"results": rows}))
+    return script.render(folder)
+
+
+NAMES = (
+    "emprox-paper:k=10",
+    "emprox-paper:k=10,hidden_size=64",
+    "nao",
+    "nao:hidden_size=32",
+    "seminas",
+    "xgboost",
+    "mlp",
+    "bananas",
+)
+
+
+def test_the_page_is_up_to_date(script: ModuleType) -> None:
+    assert script.PAGE.read_text() == script.render(ROOT / "benchmarks" / "results")
+
+
+def test_verdicts_follow_the_figures(script: ModuleType, tmp_path: Path) -> None:
+    kendall = dict.fromkeys(NAMES, 0.5) | {"seminas": 0.6, "emprox": 0.55}
+    seconds = dict.fromkeys(NAMES, 9.0) | {"emprox-paper:k=10": 1.0, "emprox-paper:k=10,hidden_size=64": 1.0, "xgboost": 0.1}
+    page = results(script, tmp_path, kendall, seconds)
+    assert '"Comparable to NAO\'s MLP in accuracy": holds' in page
+    assert '"Nearly nine times faster to train than NAO": holds' in page
+    assert '"Five up to eighty times faster than others": holds for 3 of 4' in page
+    assert '"Similar to better accuracy": does not hold against seminas' in page
+    assert "`emprox-paper:k=10` minus `seminas`: -0.100 [-0.100, -0.100] over 5 trials, behind." in page
+    assert "| .551 | `seminas` .601 | -0.050 [-0.050, -0.050] | `seminas` |" in page
+    assert f"It is not ahead of all: {CONFIG}, nasbench201 at 121 labels." in page
+
+
+def test_what_is_missing_is_said(script: ModuleType, tmp_path: Path) -> None:
+    page = results(script, tmp_path, {"nao": 0.5}, {})
+    assert page.count(": not measured yet\n\n") == 4
+    assert "It is not measured yet." in page
+    assert "| `seminas` | .582, 152 | .558 (.033), 54.1 | not measured yet | | |" in page
+
+
+def test_reproduction_is_judged_in_standard_errors(script: ModuleType, tmp_path: Path) -> None:
+    page = results(script, tmp_path, {"nao": 0.2, "mlp": 0.6, "seminas": 0.56}, {})
+    assert "- `nao`: " in page
+    lines = {line.split("`")[1]: line for line in page.splitlines() if "standard errors: " in line}
+    assert "**worse**" in lines["nao"]
+    assert lines["mlp"].endswith("better.")
+    assert lines["seminas"].endswith("as the released code.")

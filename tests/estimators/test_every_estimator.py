@@ -1,0 +1,17 @@
+"""No estimator goes without the contract."""
+
+from emprox.estimators import ESTIMATORS, make_estimator
+from emprox.testing import EstimatorContract
+from tests.estimators import test_emprox, test_feedforward, test_nao, test_tabular, test_tuned
+
+FILES = (test_emprox, test_feedforward, test_nao, test_tabular, test_tuned)
+
+
+def test_every_estimator_has_a_contract() -> None:
+    contracts = [
+        member
+        for file in FILES
+        for member in vars(file).values()
+        if isinstance(member, type) and issubclass(member, EstimatorContract) and member is not EstimatorContract
+    ]
+    assert {type(contract().make()) for contract in contracts} == {type(make_estimator(name)) for name in ESTIMATORS}
