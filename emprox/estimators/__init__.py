@@ -8,6 +8,7 @@ from emprox.estimators.base import ESTIMATORS, ArchitectureRegressor, load, make
 from emprox.estimators.emprox import EmProx
 from emprox.estimators.signals import OneNumber
 from emprox.estimators.tabular import Forest, GaussianProcess, KNeighbors, Ridge, XGBoost
+from emprox.estimators.zero_cost import ZeroCost
 
 __all__ = [
     "ESTIMATORS",
@@ -19,6 +20,7 @@ __all__ = [
     "OneNumber",
     "Ridge",
     "XGBoost",
+    "ZeroCost",
     "load",
     "make_estimator",
 ]
