@@ -49,6 +49,7 @@ def proxies(
     from emprox.cli import _read_lines
     from emprox.proxies import PROXIES, Recipe
     from emprox.proxies.storage import ProxyFile
+    from emprox.spaces import get_space
 
     names = [PROXIES.get(name).name for name in proxy or PROXIES]
     recipe = Recipe(batch_size, seed, device)
@@ -58,6 +59,7 @@ def proxies(
     else:
         if input_shape is not None:
             raise InvalidOptionError("--input-shape goes with module:factory; architectures of a space have their own")
+        get_space(space)  # a wrong name is an error before anything is computed
         work = {line: (f"{space}:{line}", None) for line in _read_lines(source)}
     if output is None:
         _print(work, names, recipe)
