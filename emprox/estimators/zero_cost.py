@@ -34,7 +34,8 @@ class ZeroCost(ArchitectureRegressor):
     space : str, SearchSpace or None
         The search space; None takes it from the architectures.
     proxy : str
-        Name of a proxy, or of another known column such as ``flops``.
+        Name of a proxy, or of another known column such as ``flops``. By default the one that ranks NAS-Bench-301 and
+        TransNAS-Bench-101 most evenly.
     known : KnownProxies, PerformanceTable, path or None
         Proxies computed before, a table with columns of them, or a csv file that `emprox proxies` wrote. `emprox bench` hands
         over the table that it draws from.
@@ -48,7 +49,7 @@ class ZeroCost(ArchitectureRegressor):
         self,
         *,
         space: str | SearchSpace | None = None,
-        proxy: str = "synflow",
+        proxy: str = "nwot",
         known: KnownProxies | PerformanceTable | str | Path | None = None,
         random_state: int | None = None,
     ) -> None:
