@@ -1,4 +1,4 @@
-"""The command line: fit, estimate, explain, bench, demo."""
+"""The command line: fit, estimate, explain, bench, proxies, tables, demo."""
 
 from __future__ import annotations
 
