@@ -25,7 +25,7 @@ from emprox.proxies import PROXIES, KnownProxies, Recipe, compute_proxies, score
 from emprox.proxies.storage import ProxyFile
 
 RESULTS = Path(__file__).parent / "results" / "proxies"
-CELLS, TIMED, SEED = 300, 4, 0
+CELLS, TIMED, SEED = 300, 1, 0
 PUBLISHED = {"macs": "flops_millions", "params": "params_millions"}
 TASKS = ("class_scene", "class_object", "room_layout", "jigsaw", "segmentsemantic", "normal", "autoencoder")
 TABLES = ("nasbench201-proxies", "nasbench101", "nasbench301", *(f"transnas101-micro:{task}" for task in TASKS))
