@@ -18,7 +18,9 @@ from scipy import stats
 
 from emprox.errors import InvalidOptionError
 from emprox.estimators import ArchitectureRegressor, make_estimator
+from emprox.estimators.base import takes_option
 from emprox.parallel import limit_threads
+from emprox.proxies import KnownProxies
 from emprox.report import INTERVAL_METRICS, METRICS, score, score_interval
 from emprox.report.metrics import LEVEL
 from emprox.tables import PerformanceTable, load_table
@@ -93,7 +95,8 @@ def run_benchmark(
     """Fit and score estimators on random splits of a table.
 
     Fit time goes from strings to a fitted estimator, query time from strings to numbers, both with everything between.
-    The processor's time is kept as well: on a busy machine it says more than the clock.
+    The processor's time is kept as well: on a busy machine it says more than the clock. Estimators that use zero-cost proxies
+    are handed those of the table, which then cost nothing; what the table lacks is computed and timed.
 
     Parameters
     ----------
@@ -165,7 +168,8 @@ def _results(
     work: list[tuple[str, int, int]], rows: PerformanceTable, target: str, protocol: Protocol
 ) -> Iterator[dict[str, Any]]:
     strings = np.array([str(a) for a in rows.architectures], dtype=object)
-    arguments = (strings, rows.targets[target], rows, protocol)
+    proxies = KnownProxies.from_table(rows)
+    arguments = (strings, rows.targets[target], rows, protocol, proxies if proxies.names else None)
     timed = protocol.trials if protocol.jobs == 1 else protocol.timed
     alone, shared = [item for item in work if item[2] < timed], [item for item in work if item[2] >= timed]
     warm: set[str] = set()
@@ -185,6 +189,7 @@ def _measure(
     values: np.ndarray,
     rows: PerformanceTable,
     protocol: Protocol,
+    proxies: KnownProxies | None,
     labels: int | None = None,
 ) -> dict[str, Any]:
     """Return metrics and seconds of one fit, on the first labels only if their number is given."""
@@ -193,7 +198,8 @@ def _measure(
     train = train[:labels]
     known, asked = strings[train].tolist(), strings[test].tolist()
     with limit_threads(protocol.threads):
-        estimator = make_estimator(spec, space=rows.space, random_state=protocol.seed * 100_003 + trial)
+        handed = {"known": proxies} if takes_option(spec, "known") else {}
+        estimator = make_estimator(spec, space=rows.space, random_state=protocol.seed * 100_003 + trial, **handed)
         start, start_cpu = time.perf_counter(), time.process_time()
         estimator.fit(known, values[train])
         fitted, fitted_cpu = time.perf_counter(), time.process_time()

@@ -1,4 +1,4 @@
-"""The command line: fit, estimate, explain, bench, demo."""
+"""The command line: fit, estimate, explain, bench, proxies, tables, demo."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from emprox.cli_proxies import proxies
 from emprox.cli_tables import tables
 from emprox.errors import EmproxError, InvalidDataError, InvalidOptionError, StorageError
 
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(tables, name="tables")
+app.command()(proxies)
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 

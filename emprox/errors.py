@@ -15,6 +15,7 @@ __all__ = [
     "MissingDependencyError",
     "StorageError",
     "TableNotFoundError",
+    "UndefinedProxyError",
     "UnknownNameError",
 ]
 
@@ -33,6 +34,10 @@ class InvalidDataError(EmproxError, ValueError):
 
 class InvalidOptionError(EmproxError, ValueError):
     """An option outside its range, or options that contradict each other."""
+
+
+class UndefinedProxyError(EmproxError, ArithmeticError):
+    """A zero-cost proxy that has no finite value for a network; the message says why."""
 
 
 class UnknownNameError(EmproxError, LookupError):

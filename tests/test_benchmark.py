@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from emprox import Protocol, load_table, run_benchmark
 from emprox.benchmark import _score_intervals
@@ -130,3 +131,15 @@ def test_names_are_checked_before_anything_runs() -> None:
             run_benchmark(table, [estimator], Protocol((10,), 50, 1))
     with pytest.raises(InvalidOptionError, match="test rows and 10 training rows were asked"):
         run_benchmark("bundled", [QUICK], Protocol((10,), 100_000, 1))
+
+
+def test_a_tables_proxies_are_handed_over_and_not_computed(tables_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emprox.proxies.encoding.score_architecture", None)
+    specs = ["zerocost:proxy=jacov", "forest:encoding=features+proxies,n_estimators=5", "xgboost:encoding=onehot,n_estimators=5"]
+    protocol = Protocol((20,), test_size=200, trials=1)
+    run = run_benchmark("nasbench201-proxies", specs, protocol, tables_root=tables_root)
+    table = load_table("nasbench201-proxies", tables_root)
+    test, _ = table.split(20, 200, 0)
+    expected = spearmanr(table.columns["jacov"][test], table.targets["val_accuracy"][test]).statistic
+    assert run["summary"][0]["spearman_mean"] == pytest.approx(expected)
+    assert run["summary"][1]["spearman_mean"] > 0.5

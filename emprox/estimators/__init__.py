@@ -11,6 +11,7 @@ from emprox.estimators.nao import NAO, SemiNAS
 from emprox.estimators.signals import OneNumber
 from emprox.estimators.tabular import Forest, GaussianProcess, KNeighbors, Ridge, XGBoost
 from emprox.estimators.tuned import Tuned
+from emprox.estimators.zero_cost import ZeroCost
 
 __all__ = [
     "BANANAS",
@@ -27,6 +28,7 @@ __all__ = [
     "SemiNAS",
     "Tuned",
     "XGBoost",
+    "ZeroCost",
     "load",
     "make_estimator",
 ]

@@ -22,7 +22,7 @@ from emprox.validation import as_spread, as_targets
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["ESTIMATORS", "ArchitectureRegressor", "load", "make_estimator"]
+__all__ = ["ESTIMATORS", "ArchitectureRegressor", "load", "make_estimator", "takes_option"]
 
 
 Floats = NDArray[np.float64]
@@ -219,6 +219,7 @@ ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(
         "size": "emprox.estimators.signals:OneNumber.size",
         "tuned": "emprox.estimators.tuned:Tuned",
         "xgboost": "emprox.estimators.tabular:XGBoost",
+        "zerocost": "emprox.estimators.zero_cost:ZeroCost",
     },
     group="emprox.estimators",
 )
@@ -258,6 +259,15 @@ def make_estimator(spec: str, **options: Any) -> ArchitectureRegressor:
         if option not in allowed:
             raise InvalidOptionError(f"{name} has no option {option!r}; {nearest(option, allowed)}")
     return factory(**{**options, **given})
+
+
+def takes_option(spec: str, option: str) -> bool:
+    """Return whether the estimator of that text form has an option of that name.
+
+    >>> takes_option("zerocost:proxy=synflow", "known")
+    True
+    """
+    return option in inspect.signature(ESTIMATORS.get(parse_spec(spec)[0])).parameters
 
 
 def load(folder: str | Path) -> ArchitectureRegressor:

@@ -13,6 +13,7 @@ from sklearn import linear_model
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor, kernels
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import RidgeCV
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -22,12 +23,16 @@ from emprox._optional import import_optional
 from emprox.encodings import get_encoding
 from emprox.errors import CorruptFileError
 from emprox.estimators.base import ArchitectureRegressor, Floats
+from emprox.proxies import KnownProxies
 from emprox.spaces import Architecture, SearchSpace
+from emprox.tables import PerformanceTable
 from emprox.validation import check_at_least
 
 __all__ = ["Forest", "GaussianProcess", "KNeighbors", "Ridge", "TabularRegressor", "XGBoost"]
 
 TREES = "trees.json"
+Known = KnownProxies | PerformanceTable | str | Path | None
+"""Proxies computed before, a table with columns of them, or a csv file that `emprox proxies` wrote."""
 
 
 class TabularRegressor(ArchitectureRegressor):
@@ -44,6 +49,7 @@ class TabularRegressor(ArchitectureRegressor):
     """
 
     encoding: str
+    known: Known
     random_state: int | None
 
     @abstractmethod
@@ -56,7 +62,7 @@ class TabularRegressor(ArchitectureRegressor):
         return {} if precision is None else {"sample_weight": precision}
 
     def _fit(self) -> None:
-        self.encoding_ = get_encoding(self.encoding, self.space_)
+        self.encoding_ = get_encoding(self.encoding, self.space_, self.known)
         fresh = np.random.default_rng().integers(2**31)
         self.seed_ = int(fresh) if self.random_state is None else self.random_state
         self._train()
@@ -78,12 +84,20 @@ class TabularRegressor(ArchitectureRegressor):
         values, std = self.model_.predict(columns, return_std=True)
         return self.mean_ + self.scale_ * values, self.scale_ * std
 
+    def _options(self) -> dict[str, Any]:
+        return super()._options() | {"known": None}  # its content is part of the state
+
     def _write(self, folder: Path) -> dict[str, Any]:
-        return {"seed": self.seed_}
+        known = self.encoding_.known
+        return {"seed": self.seed_, "known": None if known is None else known.to_json()}
+
+    def _read_encoding(self, state: dict[str, Any]) -> None:
+        self.known = None if state["known"] is None else KnownProxies.from_json(state["known"])
+        self.encoding_ = get_encoding(self.encoding, self.space_, self.known)
+        self.seed_ = state["seed"]
 
     def _read_state(self, folder: Path, state: dict[str, Any]) -> None:
-        self.encoding_ = get_encoding(self.encoding, self.space_)
-        self.seed_ = state["seed"]
+        self._read_encoding(state)
         self._train()
 
 
@@ -97,7 +111,9 @@ class XGBoost(TabularRegressor):
     space : str, SearchSpace or None
         The search space; None takes it from the architectures.
     encoding : str
-        Name of an encoding, such as ``onehot`` or ``features``.
+        Name of an encoding, such as ``onehot`` or ``features``, or several, ``features+proxies``.
+    known : KnownProxies, PerformanceTable, path or None
+        Where the encoding ``proxies`` finds its columns; None computes them. `emprox bench` hands over its table.
     n_estimators, max_depth : int
         Trees, and levels of a tree.
     learning_rate : float
@@ -131,6 +147,7 @@ class XGBoost(TabularRegressor):
         *,
         space: str | SearchSpace | None = None,
         encoding: str = "onehot",
+        known: Known = None,
         n_estimators: int = 500,
         max_depth: int = 6,
         learning_rate: float = 0.3,
@@ -142,6 +159,7 @@ class XGBoost(TabularRegressor):
     ) -> None:
         self.space = space
         self.encoding = encoding
+        self.known = known
         self.n_estimators = n_estimators
         self.max_depth = max_depth
         self.learning_rate = learning_rate
@@ -171,11 +189,11 @@ class XGBoost(TabularRegressor):
 
     def _write(self, folder: Path) -> dict[str, Any]:
         self.model_.save_model(folder / TREES)
-        return {"seed": self.seed_, "mean": self.mean_, "scale": self.scale_}
+        return {**super()._write(folder), "mean": self.mean_, "scale": self.scale_}
 
     def _read_state(self, folder: Path, state: dict[str, Any]) -> None:
-        self.encoding_ = get_encoding(self.encoding, self.space_)
-        self.seed_, self.mean_, self.scale_ = state["seed"], state["mean"], state["scale"]
+        self._read_encoding(state)
+        self.mean_, self.scale_ = state["mean"], state["scale"]
         self.model_ = self._regressor(self.seed_)
         try:
             self.model_.load_model(folder / TREES)
@@ -193,7 +211,9 @@ class Forest(TabularRegressor):
     space : str, SearchSpace or None
         The search space; None takes it from the architectures.
     encoding : str
-        Name of an encoding.
+        Name of an encoding, or several joined by ``+``.
+    known : KnownProxies, PerformanceTable, path or None
+        Where the encoding ``proxies`` finds its columns; None computes them. `emprox bench` hands over its table.
     n_estimators : int
         Trees.
     max_features : float
@@ -217,6 +237,7 @@ class Forest(TabularRegressor):
         *,
         space: str | SearchSpace | None = None,
         encoding: str = "features",
+        known: Known = None,
         n_estimators: int = 200,
         max_features: float = 0.33,
         random_state: int | None = None,
@@ -224,6 +245,7 @@ class Forest(TabularRegressor):
     ) -> None:
         self.space = space
         self.encoding = encoding
+        self.known = known
         self.n_estimators = n_estimators
         self.max_features = max_features
         self.random_state = random_state
@@ -249,7 +271,9 @@ class GaussianProcess(TabularRegressor):
     space : str, SearchSpace or None
         The search space; None takes it from the architectures.
     encoding : str
-        Name of an encoding.
+        Name of an encoding, or several joined by ``+``.
+    known : KnownProxies, PerformanceTable, path or None
+        Where the encoding ``proxies`` finds its columns; None computes them. `emprox bench` hands over its table.
     random_state : int or None
         Kept for a uniform interface; the fit is deterministic.
 
@@ -263,10 +287,16 @@ class GaussianProcess(TabularRegressor):
     has_std = True
 
     def __init__(
-        self, *, space: str | SearchSpace | None = None, encoding: str = "features", random_state: int | None = None
+        self,
+        *,
+        space: str | SearchSpace | None = None,
+        encoding: str = "features",
+        known: Known = None,
+        random_state: int | None = None,
     ) -> None:
         self.space = space
         self.encoding = encoding
+        self.known = known
         self.random_state = random_state
 
     def _check_options(self) -> None:
@@ -280,7 +310,7 @@ class GaussianProcess(TabularRegressor):
         smooth = kernels.ConstantKernel(1.0) * kernels.Matern(width, (0.1 * width, 100 * width), nu=2.5)
         kernel = smooth + kernels.WhiteKernel(0.1, (1e-4, 10))
         noise = 1e-8 if self.y_std_ is None else 1e-8 + (self.y_std_ / self.scale_) ** 2
-        return make_pipeline(StandardScaler(), GaussianProcessRegressor(kernel, alpha=noise))
+        return make_pipeline(_filled(), StandardScaler(), GaussianProcessRegressor(kernel, alpha=noise))
 
 
 class Ridge(TabularRegressor):
@@ -293,7 +323,9 @@ class Ridge(TabularRegressor):
     space : str, SearchSpace or None
         The search space; None takes it from the architectures.
     encoding : str
-        Name of an encoding.
+        Name of an encoding, or several joined by ``+``.
+    known : KnownProxies, PerformanceTable, path or None
+        Where the encoding ``proxies`` finds its columns; None computes them. `emprox bench` hands over its table.
     random_state : int or None
         Kept for a uniform interface; the fit is deterministic.
 
@@ -306,10 +338,16 @@ class Ridge(TabularRegressor):
     tunable: ClassVar = {"encoding": ["onehot", "features"]}
 
     def __init__(
-        self, *, space: str | SearchSpace | None = None, encoding: str = "features", random_state: int | None = None
+        self,
+        *,
+        space: str | SearchSpace | None = None,
+        encoding: str = "features",
+        known: Known = None,
+        random_state: int | None = None,
     ) -> None:
         self.space = space
         self.encoding = encoding
+        self.known = known
         self.random_state = random_state
 
     def _check_options(self) -> None:
@@ -321,7 +359,9 @@ class Ridge(TabularRegressor):
     def _regressor(self, seed: int) -> Any:
         penalties = np.logspace(-1, 5, 25)
         one = len(self.y_) == 1  # nothing to leave out; the mean is the estimate whatever the penalty
-        return Pipeline([("scale", StandardScaler()), ("linear", linear_model.Ridge() if one else RidgeCV(penalties))])
+        return Pipeline(
+            [("fill", _filled()), ("scale", StandardScaler()), ("linear", linear_model.Ridge() if one else RidgeCV(penalties))]
+        )
 
 
 class KNeighbors(TabularRegressor):
@@ -332,7 +372,9 @@ class KNeighbors(TabularRegressor):
     space : str, SearchSpace or None
         The search space; None takes it from the architectures.
     encoding : str
-        Name of an encoding.
+        Name of an encoding, or several joined by ``+``.
+    known : KnownProxies, PerformanceTable, path or None
+        Where the encoding ``proxies`` finds its columns; None computes them. `emprox bench` hands over its table.
     n_neighbors : int
         k; all known architectures are neighbours if there are fewer.
     random_state : int or None
@@ -347,11 +389,13 @@ class KNeighbors(TabularRegressor):
         *,
         space: str | SearchSpace | None = None,
         encoding: str = "features",
+        known: Known = None,
         n_neighbors: int = 10,
         random_state: int | None = None,
     ) -> None:
         self.space = space
         self.encoding = encoding
+        self.known = known
         self.n_neighbors = n_neighbors
         self.random_state = random_state
 
@@ -363,4 +407,9 @@ class KNeighbors(TabularRegressor):
 
     def _regressor(self, seed: int) -> Any:
         k = min(self.n_neighbors, len(self.architectures_))
-        return make_pipeline(StandardScaler(), KNeighborsRegressor(k, weights="distance"))
+        return make_pipeline(_filled(), StandardScaler(), KNeighborsRegressor(k, weights="distance"))
+
+
+def _filled() -> SimpleImputer:
+    """Return a step that fills missing values, which proxies may have, with the column's mean; trees take them as they are."""
+    return SimpleImputer(keep_empty_features=True)

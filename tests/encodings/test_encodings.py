@@ -9,6 +9,7 @@ from emprox.encodings import ENCODINGS, Encoding, SequenceEncoding, get_encoding
 from emprox.encodings.blocks import BlockEncoding
 from emprox.encodings.features import FeatureEncoding
 from emprox.errors import InvalidArchitectureError, UnknownNameError
+from emprox.proxies.encoding import ProxyEncoding
 from emprox.spaces import Architecture, get_space
 from emprox.spaces.nasbench201 import EDGES, OPS
 from emprox.testing import EncodingContract
@@ -89,7 +90,11 @@ class TestSequence(EncodingContract):
 
 
 def test_every_encoding_has_a_contract() -> None:
-    tested = {type(contract().make()) for contract in (TestOneHot, TestPath, TestSequence)} | {FeatureEncoding, BlockEncoding}
+    tested = {type(contract().make()) for contract in (TestOneHot, TestPath, TestSequence)} | {
+        BlockEncoding,
+        FeatureEncoding,
+        ProxyEncoding,
+    }
     assert tested == {ENCODINGS.get(name) for name in ENCODINGS}
 
 

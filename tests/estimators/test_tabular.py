@@ -1,8 +1,12 @@
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.base import clone
 
-from emprox.errors import InvalidOptionError, UnknownNameError
+from emprox.errors import InvalidDataError, InvalidOptionError, UnknownNameError
 from emprox.estimators import (
     ArchitectureRegressor,
     Forest,
@@ -11,8 +15,11 @@ from emprox.estimators import (
     OneNumber,
     Ridge,
     XGBoost,
+    ZeroCost,
+    load,
     make_estimator,
 )
+from emprox.proxies import KnownProxies
 from emprox.spaces import SPACES, Architecture, get_space
 from emprox.testing import EstimatorContract
 
@@ -75,6 +82,70 @@ class TestOneNumber(EstimatorContract):
     def test_unknown_signal(self) -> None:
         with pytest.raises(InvalidOptionError, match="did you mean 'pathnorm'"):
             OneNumber(signal="path-norm").fit(KNOWN, accuracies(KNOWN))
+
+
+class TestZeroCost(EstimatorContract):
+    def make(self) -> ArchitectureRegressor:
+        return ZeroCost(proxy="snip", known=known_proxies())
+
+    def test_ranks_by_the_proxy_whatever_the_labels(self) -> None:
+        known = known_proxies()
+        for labels in (accuracies(KNOWN), -accuracies(KNOWN)):
+            estimates = ZeroCost(proxy="snip", known=known).fit(KNOWN, labels).predict(ASKED)
+            assert (np.diff(estimates[np.argsort(known.values(ASKED, ["snip"])[:, 0], kind="stable")]) >= -1e-9).all()
+
+    def test_computes_what_is_not_known(self) -> None:
+        estimator = make_estimator("zerocost:proxy=params", known=known_proxies()).fit(KNOWN[:3], [1, 2, 3])
+        asked = list(dict.fromkeys(ASKED))[:4]
+        order = np.argsort(SPACE.costs(asked)[:, 0], kind="stable")
+        assert (np.diff(estimator.predict(asked)[order]) >= -1e-9).all()
+
+    def test_without_a_value_is_last(self) -> None:
+        drawn = list(dict.fromkeys(KNOWN))[:6]
+        known = KnownProxies("nasbench201", tuple(drawn), {"jacov": np.array([-9.0, np.nan, -70, -80, -65, np.nan])})
+        estimates = ZeroCost(proxy="jacov", known=known).fit(drawn[:3], [90, 10, 80]).predict(drawn)
+        assert estimates[1] == estimates[5] == estimates[3] == estimates.min()
+        assert estimates.argmax() == 0
+
+    def test_an_architecture_that_is_not_known_is_an_error(self) -> None:
+        known = KnownProxies("nasbench201", tuple(KNOWN[:5]), {"jacov": np.arange(5.0)})
+        estimator = ZeroCost(proxy="jacov", known=known).fit(KNOWN[:5], np.arange(5.0))
+        with pytest.raises(InvalidDataError, match="lack 1 of 2"):
+            estimator.predict([KNOWN[0], KNOWN[7]])
+
+    def test_unknown_proxy(self) -> None:
+        with pytest.raises(UnknownNameError, match="did you mean 'synflow'"):
+            ZeroCost(proxy="sinflow").fit(KNOWN, accuracies(KNOWN))
+
+
+@cache
+def known_proxies() -> KnownProxies:
+    """Return invented proxies of all cells, some missing."""
+    numbers = np.random.default_rng(0).normal(size=(2, SPACE.size))
+    numbers[1, ::50] = np.nan
+    return KnownProxies(SPACE.name, tuple(SPACE), {"snip": numbers[0], "nwot": numbers[1]})
+
+
+@pytest.mark.parametrize("name", ["xgboost", "forest", "gp", "ridge", "knn"])
+class TestProxiesAsColumns:
+    def test_known_columns_are_used_kept_and_missing_ones_bridged(self, name: str, tmp_path: Path) -> None:
+        archs = list(SPACE)[:200]
+        y = known_proxies().columns["snip"][:200]
+        estimator = make_estimator(f"{name}:encoding=features+proxies", known=known_proxies(), random_state=0).fit(archs, y)
+        asked = list(SPACE)[1000:1100]
+        estimates = estimator.predict(asked)
+        assert np.corrcoef(estimates, known_proxies().columns["snip"][1000:1100])[0, 1] > 0.25
+        assert estimator.encoding_.names[-2:] == ("snip", "nwot")
+        estimator.save(tmp_path / "model")
+        again = load(tmp_path / "model")
+        np.testing.assert_array_equal(again.predict(asked), estimates)
+        np.testing.assert_array_equal(again.known.columns["nwot"], known_proxies().columns["nwot"])
+        assert clone(estimator).known is known_proxies()
+
+    def test_without_that_encoding_nothing_of_it_is_saved(self, name: str) -> None:
+        estimator = make_estimator(f"{name}:encoding=onehot", known=known_proxies(), random_state=0)
+        estimator.fit(KNOWN, accuracies(KNOWN))
+        assert estimator.encoding_.known is None
 
 
 @pytest.mark.parametrize(

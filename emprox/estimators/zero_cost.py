@@ -1,0 +1,102 @@
+"""Rank by a zero-cost proxy of the untrained network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emprox.errors import UnknownNameError
+from emprox.estimators.base import ArchitectureRegressor, Floats
+from emprox.proxies import PROXIES, KnownProxies
+from emprox.proxies.encoding import ProxyEncoding
+from emprox.proxies.known import as_known
+from emprox.registry import nearest
+from emprox.spaces import Architecture, SearchSpace
+from emprox.tables import PerformanceTable
+
+__all__ = ["ZeroCost"]
+
+
+class ZeroCost(ArchitectureRegressor):
+    """Rank architectures by a zero-cost proxy; labels only set the scale, so that the ranking is that of no label at all.
+
+    The estimate is the proxy, shifted and stretched to the mean and spread of the measurements: larger is always better. A
+    network for which the proxy has no value, such as one with a constant output, gets the estimate of the lowest
+    value known or measured.
+
+    Where ``known`` has the proxy, its values are taken, and only those; otherwise networks are built and the proxy is computed on
+    random batches, which costs up to seconds for each architecture (`emprox.proxies`).
+
+    Parameters
+    ----------
+    space : str, SearchSpace or None
+        The search space; None takes it from the architectures.
+    proxy : str
+        Name of a proxy, or of another known column such as ``flops``. By default the one that ranks NAS-Bench-301 and
+        TransNAS-Bench-101 most evenly.
+    known : KnownProxies, PerformanceTable, path or None
+        Proxies computed before, a table with columns of them, or a csv file that `emprox proxies` wrote. `emprox bench` hands
+        over the table that it draws from.
+    random_state : int or None
+        Kept for a uniform interface; the fit is deterministic.
+    """
+
+    kind = "zerocost"
+
+    def __init__(
+        self,
+        *,
+        space: str | SearchSpace | None = None,
+        proxy: str = "nwot",
+        known: KnownProxies | PerformanceTable | str | Path | None = None,
+        random_state: int | None = None,
+    ) -> None:
+        self.space = space
+        self.proxy = proxy
+        self.known = known
+        self.random_state = random_state
+
+    def _check_options(self) -> None:
+        """Nothing to check: the proxy's name is checked where the space, and so what is known, is."""
+
+    def _fit(self) -> None:
+        self.encoding_ = self._encoding(as_known(self.known, self.space_.name))
+        numbers = self.encoding_.transform(self.architectures_)[:, 0]
+        values, y = numbers[np.isfinite(numbers)], self.y_[np.isfinite(numbers)]
+        varies = len(values) > 0 and values.std() > 0
+        self.slope_ = float(y.std() / values.std()) if varies else 0.0
+        self.intercept_ = float(y.mean() - self.slope_ * values.mean()) if len(values) else float(self.y_.mean())
+        known = self.encoding_.known
+        least = np.fmin.reduce(numbers if known is None else known.columns[self.proxy])
+        self.worst_ = float(self.intercept_ + self.slope_ * least) if np.isfinite(least) else self.intercept_
+
+    def _encoding(self, known: KnownProxies | None) -> ProxyEncoding:
+        if known is not None and self.proxy in known.names:
+            return ProxyEncoding(self.space_, known.select([self.proxy]))
+        if self.proxy not in PROXIES.names():
+            names = sorted({*PROXIES.names(), *(known.names if known is not None else ())})
+            raise UnknownNameError(f"no proxy is called {self.proxy!r}; {nearest(str(self.proxy), names)}")
+        return ProxyEncoding(self.space_, None, [self.proxy])
+
+    def _predict(self, architectures: list[Architecture], return_std: bool) -> tuple[Floats, None]:
+        estimates = self.intercept_ + self.slope_ * self.encoding_.transform(architectures)[:, 0]
+        return np.where(np.isnan(estimates), self.worst_, estimates), None
+
+    def _options(self) -> dict[str, Any]:
+        return super()._options() | {"known": None}  # its content is part of the state
+
+    def _write(self, folder: Path) -> dict[str, Any]:
+        known = self.encoding_.known
+        return {
+            "slope": self.slope_,
+            "intercept": self.intercept_,
+            "worst": self.worst_,
+            "known": None if known is None else known.to_json(),
+        }
+
+    def _read_state(self, folder: Path, state: dict[str, Any]) -> None:
+        self.slope_, self.intercept_, self.worst_ = state["slope"], state["intercept"], state["worst"]
+        self.known = None if state["known"] is None else KnownProxies.from_json(state["known"])
+        self.encoding_ = self._encoding(self.known)
