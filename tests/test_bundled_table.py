@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import kendalltau
 
-from emprox import get_space
+from emprox import get_space, load_table
+from emprox.tables import read_table, write_table
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SPACE = get_space("nasbench201")
@@ -86,3 +88,74 @@ def test_moved_images_stay_with_their_labels(training):
     labels = moved.validation[1].view(3, 600)
     assert torch.equal(labels[0], labels[2])
     assert torch.equal(labels[0], still.validation[1][:600])
+
+
+def record(cell, accuracies, loss):
+    return {
+        "architecture": cell,
+        "train_loss_curve": [2.0, loss],
+        "val_accuracy_curve": [20.0, 70.0],
+        "val_accuracy": accuracies,
+        "test_accuracy": [value - 10 for value in accuracies],
+        "train_seconds": 0.5,
+    }
+
+
+class TestCollect:
+    def test_means_spreads_counts_curves_and_costs(self, script, tmp_path):
+        table = script.table_of([record(CELLS[0], [70.0, 74.0], 0.25), record(CELLS[1], [50.0, 51.0, 52.0], 0.5)])
+        write_table(table, tmp_path / "t.csv")
+        table = read_table(tmp_path / "t.csv")
+        assert [str(architecture) for architecture in table.architectures] == CELLS
+        assert table.targets["val_accuracy"].tolist() == [72, 51]
+        assert table.targets["test_accuracy"].tolist() == [62, 41]
+        np.testing.assert_allclose(table.spreads["val_accuracy"], [8**0.5, 1], atol=1e-3)
+        assert table.counts["test_accuracy"].tolist() == [2, 3]
+        assert table.curves["train_loss"].tolist() == [[2, 0.25], [2, 0.5]]
+        networks = [script.SETTINGS[script.CHOSEN].network(cell) for cell in table.architectures]
+        assert table.columns["parameters"].tolist() == [network.parameters for network in networks]
+        assert table.columns["macs"].tolist() == [network.macs for network in networks]
+
+    def test_a_line_cut_short_is_trained_again(self, script, setting, tmp_path):
+        cells, path = [SPACE.parse(cell) for cell in CELLS], tmp_path / "cells.jsonl"
+        both = script.train_missing(cells, setting, 2, path, processes=1)
+        path.write_text(path.read_text()[:-40])
+        again = script.train_missing(cells, setting, 2, path, processes=1)
+        assert [r["architecture"] for r in again] == CELLS
+        assert [r["val_accuracy"] for r in again] == [r["val_accuracy"] for r in both]
+
+    def test_the_shipped_table_is_what_was_trained(self, script):
+        table = load_table("bundled")
+        first = script.table_of(script.read_records(script.RESULTS / "bundled" / "cells.jsonl")[:40])
+        for name, values in first.targets.items():
+            assert table.targets[name][:40].tolist() == values.tolist()
+        np.testing.assert_array_equal(table.curves["train_loss"][:40], first.curves["train_loss"])
+        assert table.architectures[:40] == first.architectures
+
+
+class TestAgreement:
+    def test_seeds_that_rank_alike_and_seeds_that_do_not(self, script):
+        quality, noise = np.linspace(50, 90, 40)[:, None], np.random.default_rng(0).normal(size=(40, 4))
+        assert set(script.agreement(quality + 0.01 * noise).values()) == {1.0}
+        tau = script.agreement(noise)
+        assert abs(tau["kendall_between_seeds"]) < 0.3
+        assert abs(tau["kendall_between_halves"]) < 0.3
+
+    def test_expected_and_ceiling_are_what_further_seeds_show(self, script):
+        rng = np.random.default_rng(1)
+        quality = rng.normal(size=(1000, 1))
+        seeds, others = quality + rng.normal(size=(1000, 4)), quality + rng.normal(size=(1000, 4))
+        tau = script.agreement(seeds)
+        assert tau["kendall_expected"] == pytest.approx(kendalltau(seeds.mean(1), others.mean(1))[0], abs=0.03)
+        assert tau["kendall_ceiling"] == pytest.approx(kendalltau(seeds.mean(1), quality[:, 0])[0], abs=0.03)
+
+
+class TestCheck:
+    def test_the_same_trainings_differ_by_nothing(self, script):
+        records = [record(CELLS[0], [70.0, 74.0], 0.25), record(CELLS[1], [50.0, 53.0], 0.5)]
+        assert script.errors_of(script.table_of(records), records) == {"val_accuracy": 0, "test_accuracy": 0}
+
+    def test_a_difference_counts_in_standard_errors(self, script):
+        stored = [record(CELLS[0], [70.0, 74.0], 0.25)]
+        again = [record(CELLS[0], [78.0, 82.0], 0.25)]
+        assert script.errors_of(script.table_of(stored), again)["val_accuracy"] == pytest.approx(8 / 8**0.5, rel=1e-3)
