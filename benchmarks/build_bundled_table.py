@@ -1,147 +1,37 @@
 """Train NAS-Bench-201 cells on small data and write the table that ships with emprox.
 
-    python benchmarks/build_bundled_table.py settings --processes 2            # which data and recipe rank two seeds alike
-    python benchmarks/build_bundled_table.py train --classes 300 --seeds 2 --processes 2
-    python benchmarks/build_bundled_table.py collect
+    python benchmarks/build_bundled_table.py settings            # which data and recipe rank two seeds alike
+    python benchmarks/build_bundled_table.py train               # all 5,425 classes, in a random order; can be stopped
+    python benchmarks/build_bundled_table.py collect             # write the table of what is trained so far
+    python benchmarks/build_bundled_table.py check --cells 20    # retrain a random sample, compare with the table
 
-Every finished training is one line appended to a JSON-lines file; a rerun trains only what is missing.
-Needs the extra ``build`` (mnist1d).
+A cell is trained with all its seeds at once (see `bundled_training`). Every finished cell is one line appended to a
+JSON-lines file; a rerun trains only what is missing.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
+from bundled_training import CHOSEN, SETTINGS, SPACE, Setting, train
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
-from torch import Tensor, nn
 
-from emprox.spaces import Architecture, get_space
+from emprox.spaces import Architecture
+from emprox.tables import PerformanceTable, load_table, write_table
 
 ROOT = Path(__file__).parent
-BUNDLED = ROOT.parent / "emprox" / "tables" / "bundled"
-SPACE = get_space("nasbench201")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One data set and training recipe."""
-
-    data: str
-    """``mnist1d`` (sequences of 40 numbers, 10 classes) or ``digits`` (8 x 8 images, 10 classes)."""
-    train_size: int
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    """Peak of the one-cycle schedule of AdamW."""
-    channels: int = 8
-    cells_per_stage: int = 1
-    weight_decay: float = 1e-3
-
-
-SETTINGS = {
-    "mnist1d-narrow": Setting("mnist1d", train_size=1000, epochs=20, batch_size=100, learning_rate=1e-2, channels=4),
-    "mnist1d": Setting("mnist1d", train_size=1000, epochs=15, batch_size=100, learning_rate=1e-2),
-    "mnist1d-low-rate": Setting("mnist1d", train_size=1000, epochs=15, batch_size=100, learning_rate=3e-3),
-    "mnist1d-large-batch": Setting("mnist1d", train_size=2000, epochs=12, batch_size=250, learning_rate=1e-2),
-    "mnist1d-fresh": Setting("mnist1d", train_size=6000, epochs=3, batch_size=100, learning_rate=1e-2),
-    "digits": Setting("digits", train_size=400, epochs=20, batch_size=100, learning_rate=1e-2),
-    "digits-low-rate": Setting("digits", train_size=400, epochs=20, batch_size=50, learning_rate=3e-3, channels=4),
-    "digits-lower-rate": Setting("digits", train_size=400, epochs=20, batch_size=50, learning_rate=1.5e-3, channels=4),
-}
-CHOSEN = "digits-low-rate"
-CURVE_SIZE = 500
-"""Validation examples in the accuracy after each epoch; the final accuracy is taken on all."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """Inputs (n, channels, ...) scaled to zero mean and unit variance of the training part, labels (n,)."""
-
-    train: tuple[Tensor, Tensor]
-    validation: tuple[Tensor, Tensor]
-    test: tuple[Tensor, Tensor]
-
-
-def load_data(setting: Setting) -> Data:
-    """Return training, validation and test part; the split never changes."""
-    if setting.data == "digits":
-        from sklearn.datasets import load_digits
-
-        digits = load_digits()
-        inputs, labels = digits.images[:, None], digits.target
-        sizes = (setting.train_size, 600)
-    else:
-        from mnist1d.data import get_dataset_args, make_dataset
-
-        arguments = get_dataset_args()
-        arguments.num_samples, arguments.train_split = 14_000, 0.999
-        made = make_dataset(arguments)
-        inputs = np.concatenate([made["x"], made["x_test"]])[:, None]
-        labels = np.concatenate([made["y"], made["y_test"]])
-        sizes = (setting.train_size, 4000)
-    order = np.random.default_rng(0).permutation(len(labels))
-    parts = np.split(order, np.cumsum(sizes))
-    train = inputs[parts[0]]
-    inputs = (inputs - train.mean()) / train.std()
-    return Data(*((torch.tensor(inputs[part], dtype=torch.float32), torch.tensor(labels[part])) for part in parts))
-
-
-def accuracy(network: nn.Module, inputs: Tensor, labels: Tensor) -> float:
-    """Return the share of correct answers in percent."""
-    network.eval()
-    with torch.no_grad():
-        correct = (network(inputs).argmax(1) == labels).float().mean().item()
-    network.train()
-    return 100 * correct
-
-
-def train(architecture: Architecture, seed: int, setting: Setting, data: Data) -> dict[str, object]:
-    """Train one network and return its record: curves, accuracies in percent, seconds of training."""
-    torch.manual_seed(seed)
-    inputs, labels = data.train
-    network = SPACE.to_module(
-        architecture,
-        in_channels=inputs.shape[1],
-        channels=setting.channels,
-        cells_per_stage=setting.cells_per_stage,
-        spatial_dims=inputs.ndim - 2,
-    )
-    optimizer = torch.optim.AdamW(network.parameters(), lr=setting.learning_rate, weight_decay=setting.weight_decay)
-    steps = len(labels) // setting.batch_size
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, setting.learning_rate, total_steps=setting.epochs * steps)
-    losses, curve, seconds = [], [], 0.0
-    for _ in range(setting.epochs):
-        start = time.perf_counter()
-        total = 0.0
-        for batch in torch.randperm(len(labels))[: steps * setting.batch_size].split(setting.batch_size):
-            optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(network(inputs[batch]), labels[batch])
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
-        seconds += time.perf_counter() - start
-        losses.append(round(total / steps, 5))
-        curve.append(round(accuracy(network, *(part[:CURVE_SIZE] for part in data.validation)), 3))
-    return {
-        "architecture": str(architecture),
-        "seed": seed,
-        "train_loss": losses,
-        "val_curve": curve,
-        "val_accuracy": round(accuracy(network, *data.validation), 3),
-        "test_accuracy": round(accuracy(network, *data.test), 3),
-        "train_seconds": round(seconds, 2),
-    }
+RESULTS = ROOT / "results"
+BUNDLED = ROOT.parent / "emprox" / "tables" / "bundled" / "nasbench201_digits.csv"
+TARGETS = ("val_accuracy", "test_accuracy")
 
 
 def representatives() -> list[Architecture]:
@@ -154,7 +44,7 @@ def representatives() -> list[Architecture]:
 
 
 def read_records(path: Path) -> list[dict]:
-    """Return the finished trainings; a line cut short by an interruption is left out and trained again."""
+    """Return the finished cells; a line cut short by an interruption is left out and trained again."""
     if not path.exists():
         return []
     records = []
@@ -166,18 +56,12 @@ def read_records(path: Path) -> list[dict]:
     return records
 
 
-def run(jobs: list[tuple[Architecture, int]], setting: Setting, path: Path, processes: int) -> list[dict]:
-    """Train what the file does not hold yet, append each result as it comes, return all records."""
-    done = {(record["architecture"], record["seed"]) for record in read_records(path)}
-    missing = [job for job in jobs if (str(job[0]), job[1]) not in done]
-    data = load_data(setting)
-
-    def one(architecture: Architecture, seed: int) -> dict[str, object]:
-        torch.set_num_threads(1)
-        return train(architecture, seed, setting, data)
-
-    results: Iterator[dict[str, object]] = Parallel(n_jobs=processes, return_as="generator_unordered")(
-        delayed(one)(*job) for job in missing
+def train_missing(cells: Sequence[Architecture], setting: Setting, seeds: int, path: Path, processes: int) -> list[dict]:
+    """Train what the file does not hold yet, append each cell as it comes, return the records of all cells."""
+    done = {record["architecture"] for record in read_records(path)}
+    missing = [cell for cell in cells if str(cell) not in done]
+    results: Iterator[dict] = Parallel(n_jobs=processes, return_as="generator_unordered")(
+        delayed(_train_on_one_thread)(cell, seeds, setting) for cell in missing
     )
     with path.open("a") as file:
         if file.tell() and not path.read_text().endswith("\n"):
@@ -187,66 +71,146 @@ def run(jobs: list[tuple[Architecture, int]], setting: Setting, path: Path, proc
             file.flush()
             if number % 20 == 0 or number == len(missing):
                 print(f"{path.name}: {number}/{len(missing)}", flush=True)
-    wanted = {(str(a), seed) for a, seed in jobs}
-    return [record for record in read_records(path) if (record["architecture"], record["seed"]) in wanted]
+    wanted = {str(cell) for cell in cells}
+    return [record for record in read_records(path) if record["architecture"] in wanted]
 
 
-def final_accuracies(records: list[dict], seeds: int) -> NDArray[np.float64]:
-    """Return (architectures, seeds): validation accuracy after the last epoch, in percent."""
-    table: dict[str, dict[int, float]] = {}
-    for record in records:
-        table.setdefault(record["architecture"], {})[record["seed"]] = record["val_accuracy"]
-    return np.array([[row[seed] for seed in range(seeds)] for row in table.values() if all(s in row for s in range(seeds))])
+def _train_on_one_thread(cell: Architecture, seeds: int, setting: Setting) -> dict[str, object]:
+    torch.set_num_threads(1)
+    return train(cell, range(seeds), setting)
 
 
-def compare_settings(folder: Path, processes: int, names: list[str], seeds: int, cells: int = 40) -> None:
-    """Train the same connected cells with each setting; print how alike two seeds rank them."""
-    chosen = [a for a in representatives() if SPACE.is_connected(a)][:cells]
+def agreement(values: NDArray[np.float64]) -> dict[str, float]:
+    """Return how alike seeds rank the cells: Kendall's tau between two of them, and between the means of two halves.
+
+    ``kendall_expected`` is what two means over all seeds would agree at, and ``kendall_ceiling`` what the mean over all seeds
+    and the mean over infinitely many would: the Spearman-Brown formula on the halves, with tau as that of normal variables.
+
+    Parameters
+    ----------
+    values : ndarray of shape (cells, seeds)
+        Accuracies; all pairs and all halves are averaged.
+    """
+    seeds = range(values.shape[1])
+    halves = [list(half) for half in combinations(seeds, len(seeds) // 2) if 0 in half]
+    pairs = [kendalltau(values[:, i], values[:, j])[0] for i, j in combinations(seeds, 2)]
+    means = [kendalltau(values[:, half].mean(1), np.delete(values, half, axis=1).mean(1))[0] for half in halves]
+    correlation = max(0.0, float(np.sin(np.pi / 2 * np.mean(means))))
+    of_all = 2 * correlation / (1 + correlation)
+    taus = {
+        "between_seeds": np.mean(pairs),
+        "between_halves": np.mean(means),
+        "expected": 2 / np.pi * np.arcsin(of_all),
+        "ceiling": 2 / np.pi * np.arcsin(of_all**0.5),
+    }
+    return {f"kendall_{name}": round(float(tau), 3) for name, tau in taus.items()}
+
+
+def compare_settings(names: Sequence[str], seeds: int, cells: int, work: Path, processes: int) -> None:
+    """Train the same connected cells with each setting; print how alike seeds rank them."""
+    connected = [a for a in representatives() if SPACE.is_connected(a)][:cells]
     for name in names:
-        jobs = [(a, s) for a in chosen for s in range(seeds)]
-        records = run(jobs, SETTINGS[name], folder / f"settings-{name}.jsonl", processes)
-        values = final_accuracies(records, seeds)
-        pairs = [(i, j) for i in range(seeds) for j in range(i)]
-        agreement = np.mean([kendalltau(values[:, i], values[:, j])[0] for i, j in pairs])
-        row = {
-            "setting": name,
-            "kendall_between_seeds": round(float(agreement), 3),
-            "accuracy_quartiles": np.percentile(values, [0, 25, 50, 75, 100]).round(1).tolist(),
-            "sd_between_cells": round(float(values.mean(1).std()), 2),
-            "sd_between_seeds": round(float(values.std(1, ddof=1).mean()), 2),
-            "seconds_per_training": round(float(np.mean([r["train_seconds"] for r in records])), 2),
-        }
-        print(json.dumps(row), flush=True)
+        records = train_missing(connected, SETTINGS[name], seeds, work / f"settings-{name}.jsonl", processes)
+        print(json.dumps({"setting": name, "cells": cells, "seeds": seeds, **summary(records)}), flush=True)
+
+
+def summary(records: Sequence[dict]) -> dict[str, object]:
+    """Return agreement of seeds, range and spread of validation accuracies, and seconds of training a cell with all its seeds."""
+    values = np.array([record["val_accuracy"] for record in records])
+    return {
+        **agreement(values),
+        "accuracy_quartiles": np.percentile(values, [0, 25, 50, 75, 100]).round(1).tolist(),
+        "sd_between_cells": round(float(values.mean(1).std()), 2),
+        "sd_between_seeds": round(float(values.std(1, ddof=1).mean()), 2),
+        "train_seconds_all_seeds": round(float(np.mean([r["train_seconds"] for r in records])) * values.shape[1], 2),
+    }
+
+
+def table_of(records: Sequence[dict]) -> PerformanceTable:
+    """Return the table of finished cells: means, spreads and counts over seeds, mean curves, costs of the trained network."""
+    cells = tuple(SPACE.parse(record["architecture"]) for record in records)
+    networks = [SETTINGS[CHOSEN].network(cell) for cell in cells]
+    seeds = {name: [record[name] for record in records] for name in TARGETS}
+    count = np.array([len(values) for values in seeds[TARGETS[0]]])
+    means = {name: np.array([np.mean(values) for values in rows]).round(3) for name, rows in seeds.items()}
+    seconds = np.array([record["train_seconds"] for record in records])
+    return PerformanceTable(
+        "bundled",
+        SPACE.name,
+        cells,
+        {**means, "train_seconds": seconds},
+        spreads={name: np.array([np.std(values, ddof=1) for values in rows]).round(3) for name, rows in seeds.items()},
+        counts=dict.fromkeys(TARGETS, count),
+        curves={name: np.array([record[f"{name}_curve"] for record in records]) for name in ("train_loss", "val_accuracy")},
+        columns={
+            "parameters": np.array([network.parameters for network in networks]),
+            "macs": np.array([network.macs for network in networks]),
+        },
+    )
 
 
 def collect(runs: Path) -> None:
-    """Write the finished trainings as the csv file that ships with the package, one row each."""
-    records = sorted(read_records(runs), key=lambda record: record["seed"])
-    rank = {str(architecture): position for position, architecture in enumerate(representatives())}
-    columns = ["architecture", "seed", "val_accuracy", "test_accuracy", "train_seconds"]
-    with (BUNDLED / "nasbench201_digits.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(sorted(records, key=lambda record: rank[record["architecture"]]))
+    """Write the finished cells as the file that ships with the package, and print the figures of its chapter."""
+    records = read_records(runs)
+    table = table_of(records)
+    write_table(table, BUNDLED)
+    connected = [record for record in records if SPACE.is_connected(SPACE.parse(record["architecture"]))]
+    final = {name: table.targets[name] for name in TARGETS}
+    print(json.dumps({"rows": len(table), "connected": len(connected), "bytes": BUNDLED.stat().st_size}))
+    print(json.dumps({"population": "connected", **summary(connected)}))
+    print(json.dumps({"kendall_validation_test": round(float(kendalltau(*final.values())[0]), 3)}))
+
+
+def errors_of(table: PerformanceTable, records: Sequence[dict]) -> dict[str, float]:
+    """Return the root mean square difference between the table's rows and new trainings of them, in standard errors.
+
+    The standard error is that of the difference of two means over the seeds of a cell, at least 0.1 percent.
+    """
+    errors = {}
+    for name in TARGETS:
+        difference = np.array([np.mean(record[name]) for record in records]) - table.targets[name]
+        error = np.maximum(table.spreads[name] * np.sqrt(2 / table.counts[name]), 0.1)
+        errors[name] = float(np.sqrt(np.mean((difference / error) ** 2)).round(3))
+    return errors
+
+
+def check(cells: int, seed: int, processes: int) -> bool:
+    """Train a random sample of the table again; return whether it lies no further from the table than other seeds would.
+
+    On the machine that made the table the difference is 0; another one may round otherwise, and a training that rounds
+    otherwise is like one with another seed, a difference of about 1 standard error.
+    """
+    table = load_table("bundled")
+    sample = table.rows(np.sort(np.random.default_rng(seed).permutation(len(table))[:cells]))
+    seeds = sample.counts[TARGETS[0]].tolist()
+    records = Parallel(n_jobs=processes)(
+        delayed(_train_on_one_thread)(cell, n, SETTINGS[CHOSEN]) for cell, n in zip(sample.architectures, seeds, strict=True)
+    )
+    errors = errors_of(sample, records)
+    print(json.dumps({"cells": len(sample), "difference_in_standard_errors": errors}))
+    return max(errors.values()) < 1.5
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["settings", "train", "collect"])
-    parser.add_argument("--work", type=Path, default=ROOT / "results" / "bundled", help="folder of the JSON-lines files")
-    parser.add_argument("--classes", type=int, default=300)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("command", choices=["settings", "train", "collect", "check"])
+    parser.add_argument("--work", type=Path, default=RESULTS / "bundled", help="folder of the JSON-lines files")
+    parser.add_argument("--cells", type=int, help="of settings (80), train (all) and check (20)")
+    parser.add_argument("--seeds", type=int, default=8, help="of settings and train")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample that is checked")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--names", nargs="+", default=list(SETTINGS), choices=list(SETTINGS), help="settings to compare")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
+    runs = arguments.work / "cells.jsonl"
     if arguments.command == "settings":
-        compare_settings(arguments.work, arguments.processes, arguments.names, arguments.seeds)
+        compare_settings(arguments.names, arguments.seeds, arguments.cells or 80, arguments.work, arguments.processes)
     elif arguments.command == "train":
-        jobs = [(a, s) for s in range(arguments.seeds) for a in representatives()[: arguments.classes]]
-        run(jobs, SETTINGS[CHOSEN], arguments.work / "runs.jsonl", arguments.processes)
-    else:
-        collect(arguments.work / "runs.jsonl")
+        train_missing(representatives()[: arguments.cells], SETTINGS[CHOSEN], arguments.seeds, runs, arguments.processes)
+    elif arguments.command == "collect":
+        collect(runs)
+    elif not check(arguments.cells or 20, arguments.seed, arguments.processes):
+        sys.exit("the retrained cells differ by more than seeds do; is this the recipe that made the table?")
 
 
 if __name__ == "__main__":

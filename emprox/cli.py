@@ -112,10 +112,9 @@ def explain(
     if as_json:
         sys.stdout.write(_json(explanation) + "\n")
         return
-    neighbors = explanation["neighbors"]
-    out.print(f"{explanation['architecture']}\nestimate {_number(explanation['estimate'])}, std {_number(explanation['std'])}")
-    out.print(f"made of {len(neighbors)} measured neighbours:")
-    _print_rows(neighbors)
+    out.print(explanation["architecture"])
+    out.print(_sentence(explanation))
+    _print_rows([{**row, "differs": _differs(row)} if "differs" in row else row for row in explanation["neighbors"]])
 
 
 @app.command()
@@ -214,6 +213,22 @@ def main() -> None:
     except EmproxError as error:
         err.print(f"error: {error}", style="red", markup=False)
         sys.exit(1)
+
+
+def _sentence(explanation: dict[str, Any]) -> str:
+    """Return the estimate, how sure it is, and how much of it the neighbours shown make up."""
+    lower, upper = (_number(end) for end in explanation["interval"])
+    shown, share = len(explanation["neighbors"]), explanation["share_shown"]
+    return (
+        f"Estimated {_number(explanation['estimate'])}, between {lower} and {upper} with 90 % probability. The {shown} of "
+        f"{explanation['known']} measured networks below carry {share:.0%} of the weight."
+    )
+
+
+def _differs(row: dict[str, Any]) -> str:
+    """Return the columns in which a neighbour differs most, its value and the candidate's."""
+    found = (f"{c['column']} {_number(c['neighbor'])} to {_number(c['candidate'])}" for c in row["differs"])
+    return ", ".join(found) or "nothing"
 
 
 def _unmeasured(table: PerformanceTable, architectures: list[Architecture]) -> list[Architecture]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky
 from scipy.optimize import minimize
 
+from emprox.errors import InvalidOptionError
+
 __all__ = ["Kernel", "ScalePrior", "correlation", "learn_kernels", "learn_scales", "squared_distances"]
 
 Floats = NDArray[np.float64]
@@ -67,7 +69,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class ScalePrior:
-    """Normal priors (mean, standard deviation) of the logarithms of a kernel's numbers, for one long-range and one local part.
+    """Normal priors (mean, standard deviation) of the logarithms of a kernel's numbers, for a long-range and a local part.
 
     Chosen on the bundled table, TransNAS-Bench-101 micro and NAS-Bench-301; a long length scale (small weights) of the first
     part matters most.
@@ -79,6 +81,10 @@ class ScalePrior:
     """Of each part's variance."""
     weights: tuple[tuple[float, float], ...] = ((-4.0, 1.0), (-2.5, 1.0))
     """Of the weights of the blocks in each part."""
+
+    def __post_init__(self) -> None:
+        if len(self.amplitudes) != len(self.weights) or not self.weights:
+            raise InvalidOptionError(f"expected as many priors of amplitudes as of weights, got {self}")
 
 
 def learn_kernels(embeddings: Floats, scores: Floats, noise: Floats | None = None) -> tuple[Kernel, ...]:

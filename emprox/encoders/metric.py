@@ -17,6 +17,8 @@ from scipy.linalg import eigh
 from emprox.encoders.base import Encoder
 from emprox.encoders.columns import ColumnEncoder
 from emprox.encoders.kernel import Kernel, ScalePrior, learn_scales, squared_distances
+from emprox.encodings.blocks import BLOCKS
+from emprox.errors import InvalidOptionError
 from emprox.spaces import SearchSpace
 
 if TYPE_CHECKING:
@@ -49,8 +51,10 @@ class MetricEncoder(ColumnEncoder):
         Most dimensions of the embedding, at least 2; half for each distance.
     max_labels : int
         With more labels, the weights are learned from that many of them, drawn with a fixed seed.
+    without : sequence of str
+        Blocks to leave out, by the names in `emprox.encodings.blocks.BLOCKS`.
     prior : ScalePrior or None
-        Of the weights; None is the one tuned for `blocks`.
+        Of the weights; one with a single entry for weights and amplitudes makes a single distance. None is the default one.
 
     Attributes
     ----------
@@ -82,12 +86,14 @@ class MetricEncoder(ColumnEncoder):
         features: Sequence[str | Encoder] = ("blocks",),
         embedding_size: int = 64,
         max_labels: int = 500,
+        without: Sequence[str] = (),
         prior: ScalePrior | None = None,
     ) -> None:
         self.space = space
         self.features = features
         self.embedding_size = embedding_size
         self.max_labels = max_labels
+        self.without = without
         self.prior = prior
 
     def write(self, folder: Path) -> dict[str, Any]:
@@ -103,25 +109,33 @@ class MetricEncoder(ColumnEncoder):
             encoder.prior = ScalePrior(**{name: _tuples(value) for name, value in state["options"]["prior"].items()})
         return encoder
 
+    def _check_options(self) -> None:
+        super()._check_options()
+        if unknown := set(self.without) - set(BLOCKS):
+            raise InvalidOptionError(f"without names {sorted(unknown)}, expected some of {', '.join(BLOCKS)}")
+        if self.without and set(self.without) == set(BLOCKS) and tuple(self.features) == ("blocks",):
+            raise InvalidOptionError("without leaves no block; name fewer")
+
     def _options(self) -> dict[str, Any]:
         return super()._options() | {"prior": None if self.prior is None else asdict(self.prior)}
 
     def _learn(self, seen: Floats, columns: Floats, targets: Floats, noise: Floats | None) -> None:
         """Learn the weights of the blocks in both distances, and keep the principal components of each."""
-        blocks = self._blocks
+        blocks = {name: columns for name, columns in self._blocks.items() if name.split(":")[-1] not in self.without}
         scaled = columns * self.unit_
         distances = np.array([squared_distances(scaled[:, c], scaled[:, c]) for c in blocks.values()])
-        everyone = range(len(blocks))
-        weights, variances = learn_scales(distances, [everyone, everyone], targets, noise, self.prior)
+        prior = self.prior or ScalePrior()
+        parts = [range(len(blocks))] * len(prior.weights)
+        weights, variances = learn_scales(distances, parts, targets, noise, prior)
         self.weights_ = [dict(zip(blocks, each.tolist(), strict=True)) for each in weights]
-        self.scales_ = np.zeros((2, len(self.unit_)))
+        self.scales_ = np.zeros((len(parts), len(self.unit_)))
         for scale, each in zip(self.scales_, weights, strict=True):
             for weight, block in zip(each, blocks.values(), strict=True):
                 scale[block] = np.sqrt(weight) * self.unit_[block]
-        axes = [principal_axes(seen * scale, self.embedding_size // 2) for scale in self.scales_]
+        axes = [principal_axes(seen * scale, self.embedding_size // len(parts)) for scale in self.scales_]
         self.projection_ = np.column_stack([scale[:, None] * a for scale, a in zip(self.scales_, axes, strict=True)])
         sizes = tuple(a.shape[1] for a in axes)
-        self.kernels_ = tuple(Kernel(sizes, amplitudes, left, (1.0, 1.0)) for amplitudes, left in variances)
+        self.kernels_ = tuple(Kernel(sizes, amplitudes, left, (1.0,) * len(parts)) for amplitudes, left in variances)
 
 
 def principal_axes(x: Floats, most: int) -> Floats:

@@ -12,12 +12,13 @@ from emprox.errors import UnknownNameError
 from emprox.registry import Registry, nearest
 from emprox.tables.base import PerformanceTable
 from emprox.tables.files import catalog, find_file
-from emprox.tables.formats import read_bundled, read_nasbench201_zen
+from emprox.tables.formats import read_nasbench201_zen
 from emprox.tables.minibench import read_nasbench201_12epochs
 from emprox.tables.mobilenetv3 import read_mobilenetv3
 from emprox.tables.nasbench101 import read_nasbench101
 from emprox.tables.nasbench301 import read_nasbench301
 from emprox.tables.proxies import read_nasbench201_proxies
+from emprox.tables.storage import read_table
 from emprox.tables.transnas import TASKS, read_transnas
 from emprox.tables.unlabelled import UNLABELLED
 
@@ -50,7 +51,7 @@ TABLES.register(
     "bundled",
     TableEntry(
         "nasbench201_digits.csv",
-        {"digits": read_bundled},
+        {"digits": read_table},
         "Trained for emprox; digits: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI 1998.",
         bundled=True,
     ),

@@ -16,9 +16,8 @@ from emprox.registry import nearest
 from emprox.spaces import Architecture, SearchSpace, get_space
 from emprox.tables.archives import read_members
 from emprox.tables.base import PerformanceTable
-from emprox.tables.runs import table_of_runs
 
-__all__ = ["read_bundled", "read_csv", "read_nasbench201_zen"]
+__all__ = ["read_csv", "read_nasbench201_zen"]
 
 ARCHITECTURE = "architecture"
 
@@ -43,19 +42,6 @@ def read_nasbench201_zen(path: Path, dataset: str) -> PerformanceTable:
     ordered = [rows[i] for i in range(space.size)]
     accuracies = np.array([accuracy for _, accuracy in ordered])
     return PerformanceTable("nasbench201", space.name, tuple(a for a, _ in ordered), {"val_accuracy": accuracies})
-
-
-def read_bundled(path: Path) -> PerformanceTable:
-    """Read the table that ships with emprox: a row for each trained network, seeds of one cell averaged.
-
-    Columns are ``architecture``, ``seed``, ``val_accuracy``, ``test_accuracy`` (percent), ``train_seconds``.
-    """
-    space = get_space("nasbench201")
-    names = ("val_accuracy", "test_accuracy", "train_seconds")
-    with path.open(newline="", encoding="utf-8") as file:
-        records = list(csv.DictReader(file))
-    targets = {name: [float(record[name]) for record in records] for name in names}
-    return table_of_runs("bundled", space.name, [space.parse(record[ARCHITECTURE]) for record in records], targets)
 
 
 def read_csv(

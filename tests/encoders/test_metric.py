@@ -133,6 +133,15 @@ def test_encoders_and_encodings_beside_the_blocks(tmp_path) -> None:
         twice.write(tmp_path)
 
 
+def test_fewer_blocks_and_a_single_distance() -> None:
+    prior = ScalePrior(amplitudes=((0.0, 1.5),), weights=((-3.0, 1.0),))
+    encoder = MetricEncoder(without=("reach", "ends"), prior=prior).fit(ARCHS, convolutions(ARCHS))
+    assert [set(weights) for weights in encoder.weights_] == [set(BLOCKS) - {"reach", "ends"}]
+    assert encoder.kernels_[0].parts == (encoder.dim,)
+    with pytest.raises(InvalidOptionError, match="as many priors"):
+        ScalePrior(weights=((-3.0, 1.0),))
+
+
 def test_damaged_arrays_are_reported(tmp_path) -> None:
     state = MetricEncoder().fit(ARCHS[:5]).write(tmp_path)
     (tmp_path / "columns.safetensors").write_bytes(b"nothing")
@@ -147,6 +156,8 @@ def test_damaged_arrays_are_reported(tmp_path) -> None:
         ({"max_labels": 0}, "max_labels must be"),
         ({"features": ()}, "at least one encoding"),
         ({"features": ("bloks",)}, "did you mean 'blocks'"),
+        ({"without": ("roots",)}, "expected some of work"),
+        ({"without": tuple(BLOCKS)}, "leaves no block"),
         ({"features": (3,)}, "names of encodings or fitted encoders"),
     ],
 )

@@ -16,7 +16,6 @@ from emprox.tables import TABLES, PerformanceTable, load_table
 from emprox.tables.catalog import TableEntry, files_of
 from emprox.tables.download import download_file
 from emprox.tables.files import CatalogFile, catalog, find_file
-from emprox.tables.formats import read_bundled
 from tests import served
 
 DATA = b"some bytes"
@@ -176,18 +175,6 @@ class TestLoadTable:
         ranks = [np.argsort(np.argsort(values)) for values in columns]
         assert np.corrcoef(*ranks)[0, 1] > 0.8
         assert short.citation == TABLES.get("nasbench201-12epochs").citation
-
-
-def test_the_bundled_layout_averages_seeds(tmp_path):
-    cell, other = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|", "(0, 0, 0, 0, 0, 0)"
-    lines = ["architecture,seed,val_accuracy,test_accuracy,train_seconds"]
-    lines += [f"{cell},0,70,60,1", f"{cell},1,74,62,3", f'"{other}",0,50,40,2']
-    (tmp_path / "b.csv").write_text("\n".join(lines) + "\n")
-    table = read_bundled(tmp_path / "b.csv")
-    assert list(table.targets) == ["val_accuracy", "test_accuracy", "train_seconds"]
-    assert table.targets["val_accuracy"].tolist() == [72, 50]
-    assert table.counts["val_accuracy"].tolist() == [2, 1]
-    np.testing.assert_allclose(table.spreads["val_accuracy"], np.std([70, 74], ddof=1))
 
 
 def test_importing_tables_loads_nothing_heavy():
