@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import load_file, save_file
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from emprox.encoders.base import ENCODERS, Encoder
@@ -60,7 +61,7 @@ class ColumnEncoder(Encoder):
     """
 
     space: str | SearchSpace | None
-    features: Sequence[str | Encoder]
+    features: Sequence[str | FrozenEstimator]
     embedding_size: int
     max_labels: int
 
@@ -94,7 +95,7 @@ class ColumnEncoder(Encoder):
         described = list(architectures)
         self.space_ = infer_space(described, self.space)
         known = as_architectures(described, self.space_)
-        self.sources_ = [get_encoding(item, self.space_) if isinstance(item, str) else item for item in self.features]
+        self.sources_ = [get_encoding(item, self.space_) if isinstance(item, str) else item.estimator for item in self.features]
         columns = self._columns(known)
         seen = np.concatenate([self._reference(), columns])
         self._standardise(seen)
@@ -143,13 +144,14 @@ class ColumnEncoder(Encoder):
         check_is_fitted(self, "projection_")
         arrays = {"mean": self.mean_, "projection": self.projection_, "scales": self.scales_}
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / ARRAYS)
-        nested = [item for item in self.features if isinstance(item, Encoder)]
+        nested = [source for source in self.sources_ if isinstance(source, Encoder)]
         if len({item.kind for item in nested}) < len(nested):
             raise InvalidOptionError("two encoders of one kind among the features cannot be saved")
         return {
             "space": self.space_.name,
             "features": [
-                item if isinstance(item, str) else {"kind": item.kind, "state": item.write(folder)} for item in self.features
+                {"kind": source.kind, "state": source.write(folder)} if isinstance(source, Encoder) else item
+                for item, source in zip(self.features, self.sources_, strict=True)
             ],
             "options": self._options(),
             "kernels": [asdict(kernel) for kernel in self.kernels_],
@@ -163,12 +165,12 @@ class ColumnEncoder(Encoder):
     def read(cls, folder: Path, state: dict[str, Any]) -> Self:
         """Return the encoder that `write` wrote."""
         features = [
-            item if isinstance(item, str) else ENCODERS.get(item["kind"]).read(folder, item["state"])
+            item if isinstance(item, str) else FrozenEstimator(ENCODERS.get(item["kind"]).read(folder, item["state"]))
             for item in state["features"]
         ]
         encoder = cls(**{"space": state["space"], "features": features, **state["options"]})
         encoder.space_ = get_space(state["space"])
-        encoder.sources_ = [get_encoding(item, encoder.space_) if isinstance(item, str) else item for item in features]
+        encoder.sources_ = [get_encoding(item, encoder.space_) if isinstance(item, str) else item.estimator for item in features]
         encoder.kernels_ = tuple(Kernel.from_dict(fields) for fields in state["kernels"])
         try:
             arrays = load_file(folder / ARRAYS)
@@ -185,8 +187,11 @@ class ColumnEncoder(Encoder):
         for item in self.features:
             if isinstance(item, str) and item not in ENCODINGS.names():
                 raise InvalidOptionError(f"no encoding is called {item!r}; {nearest(item, ENCODINGS.names())}")
-            if not isinstance(item, str | Encoder):
-                raise InvalidOptionError(f"features are names of encodings or fitted encoders, got {item!r}")
+            fitted = isinstance(item, FrozenEstimator) and isinstance(item.estimator, Encoder)
+            if not isinstance(item, str) and not fitted:
+                raise InvalidOptionError(
+                    f"features are names of encodings, or fitted encoders in sklearn.frozen.FrozenEstimator, got {item!r}"
+                )
 
     def _columns(self, architectures: list[Architecture]) -> Floats:
         """Return the columns of all features, (n, C)."""
@@ -206,7 +211,7 @@ class ColumnEncoder(Encoder):
         blocks: dict[str, slice] = {}
         start = 0
         for item, source in zip(self.features, self.sources_, strict=True):
-            title = item if isinstance(item, str) else item.kind
+            title = item if isinstance(item, str) else item.estimator.kind
             size = len(_names(source))
             own = source.blocks if isinstance(source, BlockEncoding) else {title: slice(0, size)}
             blocks |= {name: slice(start + columns.start, start + columns.stop) for name, columns in own.items()}

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
+from sklearn.frozen import FrozenEstimator
 
-from emprox.encoders.base import Encoder
 from emprox.encoders.columns import ColumnEncoder
 from emprox.encoders.kernel import Kernel, ScalePrior, learn_scales, squared_distances
 from emprox.encodings.blocks import BLOCKS
@@ -44,9 +44,9 @@ class MetricEncoder(ColumnEncoder):
     ----------
     space : str, SearchSpace or None
         The search space; None takes it from the architectures.
-    features : sequence of str or Encoder
-        What is scaled: names of encodings (``blocks`` has its own blocks, any other is one block), or fitted encoders, whose
-        embedding is one block.
+    features : sequence of str or FrozenEstimator
+        What is scaled: names of encodings (``blocks`` has its own blocks, any other is one block), or fitted encoders in
+        ``sklearn.frozen.FrozenEstimator``, whose embedding is one block.
     embedding_size : int
         Most dimensions of the embedding, at least 2; half for each distance.
     max_labels : int
@@ -83,7 +83,7 @@ class MetricEncoder(ColumnEncoder):
         self,
         space: str | SearchSpace | None = None,
         *,
-        features: Sequence[str | Encoder] = ("blocks",),
+        features: Sequence[str | FrozenEstimator] = ("blocks",),
         embedding_size: int = 64,
         max_labels: int = 500,
         without: Sequence[str] = (),

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from sklearn.frozen import FrozenEstimator
 
-from emprox.encoders.base import Encoder
 from emprox.encoders.columns import ColumnEncoder
 from emprox.encoders.kernel import squared_distances
 from emprox.encoders.metric import principal_axes
@@ -36,7 +36,7 @@ class MLKREncoder(ColumnEncoder):
     ----------
     space : str, SearchSpace or None
         The search space; None takes it from the architectures.
-    features : sequence of str or Encoder
+    features : sequence of str or FrozenEstimator
         As in `MetricEncoder`.
     embedding_size : int
         Most dimensions of the embedding, at least 2.
@@ -64,7 +64,7 @@ class MLKREncoder(ColumnEncoder):
         self,
         space: str | SearchSpace | None = None,
         *,
-        features: Sequence[str | Encoder] = ("blocks",),
+        features: Sequence[str | FrozenEstimator] = ("blocks",),
         embedding_size: int = 8,
         pull: float = 0.1,
         max_labels: int = 500,

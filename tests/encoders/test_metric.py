@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 
 from emprox.encoders import Encoder, MetricEncoder, SequenceAutoencoder
 from emprox.encoders.kernel import ScalePrior
@@ -120,8 +122,9 @@ def test_differences_are_shares_of_the_distance() -> None:
 
 def test_encoders_and_encodings_beside_the_blocks(tmp_path) -> None:
     y = convolutions(ARCHS)
-    trained = SequenceAutoencoder(hidden_size=8, epochs=2, random_state=0).fit(ARCHS)
-    encoder = MetricEncoder(features=("blocks", "onehot", trained), prior=ScalePrior(noise=(-3.0, 0.5))).fit(ARCHS, y)
+    trained = FrozenEstimator(SequenceAutoencoder(hidden_size=8, epochs=2, random_state=0).fit(ARCHS))
+    unfitted = MetricEncoder(features=("blocks", "onehot", trained), prior=ScalePrior(noise=(-3.0, 0.5)))
+    encoder = clone(unfitted).fit(ARCHS, y)
     assert {"autoencoder", "onehot"} <= set(encoder.weights_[0])
     state = json.loads(json.dumps(encoder.write(tmp_path)))
     again = MetricEncoder.read(tmp_path, state)
@@ -158,7 +161,7 @@ def test_damaged_arrays_are_reported(tmp_path) -> None:
         ({"features": ("bloks",)}, "did you mean 'blocks'"),
         ({"without": ("roots",)}, "expected some of work"),
         ({"without": tuple(BLOCKS)}, "leaves no block"),
-        ({"features": (3,)}, "names of encodings or fitted encoders"),
+        ({"features": (3,)}, "names of encodings, or fitted encoders"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:
