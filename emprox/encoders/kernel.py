@@ -21,6 +21,8 @@ __all__ = ["Kernel", "ScalePrior", "correlation", "learn_kernels", "learn_scales
 Floats = NDArray[np.float64]
 JITTER = 1e-6
 """Added to the variance of every label, so that equal embeddings leave a matrix that can be factorised."""
+REACH = 5.0
+"""Standard deviations of the prior beyond which nothing is tried: a first step may be long, and its matrix singular."""
 ITERATIONS = 10
 """Steps of L-BFGS from the prior mean; more changed no estimate."""
 
@@ -166,7 +168,9 @@ def learn_scales(
     objective = _Posterior(distances, [list(part) for part in parts], targets, noise, prior or ScalePrior())
     if len(targets) == 0:
         return objective.read(objective.mean)
-    found = minimize(objective, objective.mean, jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS})
+    far = REACH * objective.std
+    bounds = np.column_stack([objective.mean - far, objective.mean + far])
+    found = minimize(objective, objective.mean, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": ITERATIONS})
     return objective.read(found.x)
 
 

@@ -26,6 +26,8 @@ COVERAGE = 0.9
 """Standard deviations are those of a normal distribution with the same central interval of this coverage."""
 PRIOR_LABELS = 10
 """Leave-one-out residuals that the normal distribution counts for when intervals are calibrated."""
+LEARNED = 10
+"""Numbers that are learned from the labels that are left out too: intervals of n labels widen by sqrt(1 + LEARNED / n)."""
 CALIBRATED = 500
 """Most known architectures that calibrate the local form."""
 CHUNK = 64
@@ -165,9 +167,9 @@ class WarpedKriging:
     def _factor(self, target: int, coverage: float) -> float:
         """Return how many standard deviations of the process cover that share: leave-one-out residuals and a normal prior."""
         residuals = self.residuals[:, target]
-        level = min(1.0, coverage * (1 + 1 / len(residuals)))
-        expected = norm.ppf((1 + coverage) / 2)
-        return float((len(residuals) * np.quantile(residuals, level) + PRIOR_LABELS * expected) / (len(residuals) + PRIOR_LABELS))
+        n, normal = len(residuals), norm.ppf((1 + coverage) / 2)
+        observed = np.quantile(residuals, min(1.0, coverage * (1 + 1 / n)))
+        return float((n * observed + PRIOR_LABELS * normal) / (n + PRIOR_LABELS) * np.sqrt(1 + LEARNED / n))
 
     def _calibrate(self) -> None:
         """Set the absolute leave-one-out residuals in standard deviations, (n or `CALIBRATED`, T)."""
