@@ -39,7 +39,7 @@ def test_configs_name_what_exists(script: ModuleType, path: Path, tmp_path: Path
     assert config["about"]
     assert config["notes"]
     for experiment in script.read_config(path, tmp_path):
-        assert len({make_estimator(spec).kind for spec in experiment.trials}) > 5
+        assert len({make_estimator(spec).kind for spec in experiment.trials}) > 1
         for spec in experiment.trials:
             make_estimator(script.quick(spec))
         facts = config["estimators"].values()

@@ -120,14 +120,14 @@ def test_noisy_measurements_count_less(frozen: FrozenEstimator) -> None:
 def test_std_is_calibrated_by_leaving_one_out(frozen: FrozenEstimator) -> None:
     y = accuracies(KNOWN)
     estimator = EmProx(encoder=frozen, weights="inverse", n_neighbors=6).fit(KNOWN, y)
-    standardised = []
+    weigher, standardised = estimator.weigher_, []
     for i, arch in enumerate(KNOWN):
         others = [j for j in range(len(KNOWN)) if j != i]
         rest = EmProx(encoder=frozen, weights="inverse", n_neighbors=6).fit([KNOWN[j] for j in others], y[others])
         explanation = rest.explain(arch)
         estimate = explanation["estimate"]
         spread = sum(row["weight"] * (row["value"] - estimate) ** 2 for row in explanation["neighbors"])
-        standardised.append((y[i] - estimate) / (estimator.scale_ * np.sqrt(spread + estimator.floor_)))
+        standardised.append((y[i] - estimate) / (weigher.scale[0] * np.sqrt(spread + weigher.floor[0])))
     assert np.mean(np.square(standardised)) == pytest.approx(1)
 
 

@@ -1,0 +1,66 @@
+"""Seconds of the default `EmProx` from architecture strings: ``python benchmarks/speed.py --tables-root DIR``.
+
+NAS-Bench-201, one thread: fit at 121 and 10,000 labels, 5,000 queries at once, and one at a time; medians of `REPEATS`. The
+processor's seconds stand beside the clock's, which a busy machine stretches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from emprox import load_table
+from emprox.benchmark import commit, machine
+from emprox.estimators import EmProx
+from emprox.parallel import limit_threads
+
+RESULTS = Path(__file__).parent / "results" / "speed.json"
+KNOWN, ASKED, SINGLE, REPEATS = (121, 1000, 10_000), 5000, 100, 5
+
+
+def seconds(call: Callable[[], object]) -> dict[str, float]:
+    """Return the median seconds of a call, by the clock and of the processor."""
+    clock, processor = [], []
+    for _ in range(REPEATS):
+        start, start_cpu = time.perf_counter(), time.process_time()
+        call()
+        clock.append(time.perf_counter() - start)
+        processor.append(time.process_time() - start_cpu)
+    return {"clock": float(np.median(clock)), "processor": float(np.median(processor))}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables-root")
+    table = load_table("nasbench201", parser.parse_args().tables_root)
+    strings, y = [str(a) for a in table.architectures], table.target(None)[1]
+    order = np.random.default_rng(0).permutation(len(strings))
+    asked = [strings[i] for i in order[-ASKED:]]
+    results = []
+    with limit_threads(1):
+        for known in KNOWN:
+            archs, values = [strings[i] for i in order[:known]], y[order[:known]]
+            estimator = EmProx(space="nasbench201").fit(archs, values)
+            fit = seconds(lambda: EmProx(space="nasbench201").fit(archs, values))  # noqa: B023
+            batch = seconds(lambda: estimator.predict(asked))  # noqa: B023
+            sure = seconds(lambda: estimator.predict(asked, return_std=True))  # noqa: B023
+            single = seconds(lambda: [estimator.predict([a]) for a in asked[:SINGLE]])  # noqa: B023
+            row = {
+                "known": known,
+                "fit_seconds": fit,
+                "queries_per_second": {kind: ASKED / value for kind, value in batch.items()},
+                "queries_with_std_per_second": {kind: ASKED / value for kind, value in sure.items()},
+                "single_query_ms": {kind: 1000 * value / SINGLE for kind, value in single.items()},
+            }
+            results.append(row)
+            print(json.dumps(row), flush=True)
+    RESULTS.write_text(json.dumps({"machine": machine(), "commit": commit(), "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
