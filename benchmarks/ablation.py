@@ -80,7 +80,7 @@ def show(results: dict[str, dict[str, list[list[float]]]]) -> None:
     default = np.array([results["default"][table] for table in TABLES]).mean(axis=0)  # (sizes, trials)
     print("| " + " | ".join(["line", *(f"{size} labels" for size in SIZES)]) + " |")
     print("|---" * (len(SIZES) + 1) + "|")
-    for line in (line for line in LINES if line in results):
+    for line in (line for line in LINES if set(results.get(line, {})) == set(TABLES)):
         mean = np.array([results[line][table] for table in TABLES]).mean(axis=0)
         cells = [f"{mean[i].mean():.3f}" for i in range(len(SIZES))]
         if line != "default":
