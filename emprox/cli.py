@@ -226,9 +226,8 @@ def _sentence(explanation: dict[str, Any]) -> str:
 
 
 def _differs(row: dict[str, Any]) -> str:
-    """Return the columns in which a neighbour differs most, its value and the candidate's."""
-    found = (f"{c['column']} {_number(c['neighbor'])} to {_number(c['candidate'])}" for c in row["differs"])
-    return ", ".join(found) or "nothing"
+    """Return the column in which a neighbour differs most from the candidate."""
+    return row["differs"][0]["column"] if row["differs"] else "nothing"
 
 
 def _unmeasured(table: PerformanceTable, architectures: list[Architecture]) -> list[Architecture]:
