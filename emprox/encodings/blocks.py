@@ -5,23 +5,20 @@ Letters: G graphs, M nodes of all graphs together, K operators, S sets of operat
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emprox.encodings.base import Encoding
-from emprox.encodings.features import MOST_KINDS, anchored_edges, feature_names, graph_features, operator_sets
-from emprox.spaces import Architecture, CellBatch, SearchSpace, Traits
+from emprox.encodings.cells import CellEncoding
+from emprox.encodings.features import MOST_KINDS, feature_names, graph_features, operator_sets
+from emprox.spaces import Architecture, CellBatch, Traits
 from emprox.spaces.graph_batch import GraphBatch
 
 __all__ = ["BLOCKS", "BlockEncoding"]
 
 Floats = NDArray[np.float64]
-CHUNK = 4000
-"""Architectures at a time; bounds memory."""
 TRAITS = ("growth", "weights", "layers")
 
 BLOCKS: dict[str, str] = {
@@ -36,7 +33,7 @@ BLOCKS: dict[str, str] = {
 """Name of each block to its formula, before logarithms. A space with several cells has each block once for each cell."""
 
 
-class BlockEncoding(Encoding):
+class BlockEncoding(CellEncoding):
     """Structural blocks of the pruned cell, skip connections contracted: operators, traits, paths, ends.
 
     Architectures of the same function have the same blocks. A column is sign(x) log(1 + |x|) of the x that `BLOCKS` describes.
@@ -60,13 +57,6 @@ class BlockEncoding(Encoding):
     [0.0, 0.0, 0.0]
     """
 
-    def __init__(self, space: str | SearchSpace) -> None:
-        super().__init__(space)
-        passive = self.space.contracted | self.space.wiring | self.space.removed
-        self._numbers = [number for number, op in enumerate(self.space.ops) if op not in passive]
-        self._kinds = [self.space.ops[number] for number in self._numbers]
-        self._anchors = [self.space.ops.index(op) + 1 for op in self.space.anchors]
-
     @cached_property
     def blocks(self) -> Mapping[str, slice]:
         """Name of each block to its columns."""
@@ -84,47 +74,27 @@ class BlockEncoding(Encoding):
     @cached_property
     def _columns(self) -> dict[str, list[str]]:
         """Names of the columns of each block."""
-        features = feature_names(self._kinds, self._sets)
         counted = ("mean", "shortest", "longest")
+        features = feature_names(self._kinds, self._sets)
         cell = {
             "work": list(TRAITS),
             "paths": ["paths", "plain_paths", *self._kinds, *counted, "connected"],
             "spans": [f"{what}_{trait}" for what in (*counted, "std") for trait in TRAITS],
-            "reach": [name for name in features if name.startswith(("shortest:", "longest:"))],
-            "ends": [name for name in features if name.startswith(("from_input:", "to_output:"))],
-            "shape": [
-                *(name for name in features if name.startswith("on_longest") or ":" not in name),
-                *(f"{anchor}>{kind}" for anchor in self.space.anchors for kind in self._kinds),
-            ],
+            **{block: [features[i] for i in taken] for block, taken in self._taken.items()},
         }
+        cell["shape"] += self._anchored_names
         parts = self.space.parts
         return {f"{part}:{block}": cell[block] for part in parts for block in cell} if parts else cell
 
-    def transform(self, architectures: Sequence[Architecture]) -> NDArray[np.float32]:
-        """Return the blocks side by side, ndarray of shape (n_archs, len(names))."""
-        if not architectures:
-            return np.empty((0, len(self.names)), dtype=np.float32)
-        chunks = [self._transform(architectures[i : i + CHUNK]) for i in range(0, len(architectures), CHUNK)]
-        return np.concatenate(chunks)
+    def _transform(self, architectures: Sequence[Architecture]) -> Floats:
+        columns = np.column_stack([block for part, batch in self._graphs(architectures) for block in self._of_part(part, batch)])
+        return np.sign(columns) * np.log1p(np.abs(columns))
 
-    def _transform(self, architectures: Sequence[Architecture]) -> NDArray[np.float32]:
-        cells = self.space.cells(architectures)
-        parts = self.space.parts or {"": tuple(range(self.space.max_nodes))}
-        columns = np.column_stack([self._of_part(cells, list(nodes)) for nodes in parts.values()])
-        return (np.sign(columns) * np.log1p(np.abs(columns))).astype(np.float32)
-
-    def _of_part(self, cells: CellBatch, nodes: list[int]) -> Floats:
-        part = CellBatch(cells.adjacency[:, nodes][:, :, nodes], cells.ops[:, nodes])
-        number = np.full(len(self.space.ops), -1)
-        number[self._numbers] = np.arange(len(self._numbers))
-        batch = GraphBatch.from_cells(part, self.space).renamed(number)
-        return np.column_stack(
-            [
-                *self._along_paths(batch),
-                graph_features(batch, self._kinds, self._sets)[:, self._taken],
-                anchored_edges(part, self._anchors, [number + 1 for number in self._numbers]),
-            ]
-        )
+    def _of_part(self, part: CellBatch, batch: GraphBatch) -> list[Floats]:
+        """Return the blocks of one part of the architectures."""
+        features = graph_features(batch, self._kinds, self._sets)
+        taken = [features[:, columns] for columns in self._taken.values()]
+        return [*self._along_paths(batch), *taken, self._anchored(part)]
 
     @cached_property
     def _sets(self) -> NDArray[np.bool_]:
@@ -133,13 +103,14 @@ class BlockEncoding(Encoding):
         return operator_sets(count, (1, 2, count - 1, count) if count <= MOST_KINDS else (1, count - 1, count))
 
     @cached_property
-    def _taken(self) -> NDArray[np.int64]:
-        """Columns of `graph_features` in the order of the blocks reach, ends and shape."""
-        names = feature_names(self._kinds, self._sets)
-        groups = ("shortest:", "longest:"), ("from_input:", "to_output:")
-        taken = [[i for i, name in enumerate(names) if name.startswith(group)] for group in groups]
-        shape = [i for i, name in enumerate(names) if name.startswith("on_longest") or ":" not in name]
-        return np.array([*itertools.chain(*taken), *shape])
+    def _taken(self) -> dict[str, list[int]]:
+        """Columns of `graph_features` that are those of the blocks reach, ends and shape."""
+        names = dict(enumerate(feature_names(self._kinds, self._sets)))
+        return {
+            "reach": [i for i, name in names.items() if name.startswith(("shortest:", "longest:"))],
+            "ends": [i for i, name in names.items() if name.startswith(("from_input:", "to_output:"))],
+            "shape": [i for i, name in names.items() if name.startswith("on_longest") or ":" not in name],
+        }
 
     def _along_paths(self, batch: GraphBatch) -> tuple[Floats, Floats, Floats]:
         """Return the blocks work, paths and spans."""

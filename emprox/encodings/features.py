@@ -12,17 +12,15 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from emprox.encodings.base import Encoding
-from emprox.spaces import Architecture, CellBatch, SearchSpace
+from emprox.encodings.cells import CellEncoding
+from emprox.spaces import Architecture
 from emprox.spaces.graph_batch import GraphBatch
 
-__all__ = ["FeatureEncoding", "anchored_edges", "edges_at_ends", "feature_names", "graph_features", "operator_sets"]
+__all__ = ["FeatureEncoding", "feature_names", "graph_features", "operator_sets"]
 
 Floats = NDArray[np.float64]
 MOST_KINDS = 7
 """Up to this many operators all sets of them are looked at; beyond, single ones and all but one."""
-CHUNK = 4000
-"""Architectures at a time; bounds memory."""
 
 
 def operator_sets(count: int, sizes: Iterable[int] | None = None) -> NDArray[np.bool_]:
@@ -76,7 +74,7 @@ def graph_features(batch: GraphBatch, kinds: Sequence[str], sets: NDArray[np.boo
     shortest = batch.best_path(np.where(is_op[:, None] & ~inside, np.inf, length).astype(np.float32), np.minimum)[batch.outputs]
     longest = batch.best_path(np.where(is_op[:, None] & ~inside, -np.inf, length).astype(np.float32), np.maximum)[batch.outputs]
     counts = batch.count_nodes(one_hot.astype(np.float64))
-    ends = [edges_at_ends(batch, one_hot, at_input=first) @ sets.T for first in (True, False)]
+    ends = [_edges_at(batch, one_hot, at_input=first) @ sets.T for first in (True, False)]
     return np.column_stack(
         [
             counts,
@@ -90,7 +88,7 @@ def graph_features(batch: GraphBatch, kinds: Sequence[str], sets: NDArray[np.boo
     )
 
 
-def edges_at_ends(batch: GraphBatch, one_hot: NDArray[np.bool_], *, at_input: bool) -> Floats:
+def _edges_at(batch: GraphBatch, one_hot: NDArray[np.bool_], *, at_input: bool) -> Floats:
     """Return edges between the input (or the output) and operators of each kind, (G, K)."""
     near, far = (batch.sources, batch.targets) if at_input else (batch.targets, batch.sources)
     is_end = near < len(batch) if at_input else near == batch.outputs[batch.graph[near]]
@@ -113,23 +111,7 @@ def _degrees(batch: GraphBatch, depth: Floats, is_op: NDArray[np.bool_]) -> list
     return [edges, np.log1p(paths), np.maximum(depth, -1), *largest, mean]
 
 
-def anchored_edges(cells: CellBatch, anchors: Sequence[int], operators: Sequence[int]) -> Floats:
-    """Return the edges from each anchor to each operator before wires are contracted, (G, len(anchors) * len(operators)).
-
-    Both are numbers as in `CellBatch.ops`.
-    """
-    graphs, width = len(cells.ops), len(operators)
-    highest = max([*anchors, *operators, int(cells.ops.max(initial=0))])
-    place = np.full((2, highest + 2), -1)  # the last column is that of absent nodes, -1
-    place[0, list(anchors)], place[1, list(operators)] = np.arange(len(anchors)), np.arange(width)
-    owner, source, target = np.nonzero(cells.adjacency)
-    first, second = place[0, cells.ops[owner, source]], place[1, cells.ops[owner, target]]
-    found = (first >= 0) & (second >= 0)
-    column = (owner[found] * len(anchors) + first[found]) * width + second[found]
-    return np.bincount(column, minlength=graphs * len(anchors) * width).reshape(graphs, -1).astype(np.float64)
-
-
-class FeatureEncoding(Encoding):
+class FeatureEncoding(CellEncoding):
     """Structural features of the pruned cell, and logarithms of parameters, multiply-accumulates and path-norm of the network.
 
     Where an architecture has several cells, every cell has its own columns. Encoding 10,000 architectures takes between a
@@ -147,43 +129,18 @@ class FeatureEncoding(Encoding):
     0.693
     """
 
-    def __init__(self, space: str | SearchSpace) -> None:
-        super().__init__(space)
-        passive = self.space.contracted | self.space.wiring | self.space.removed
-        self._kinds = [number for number, op in enumerate(self.space.ops) if op not in passive]
-        self._anchors = [self.space.ops.index(op) + 1 for op in self.space.anchors]
-
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the columns; those of one of several cells begin with its name."""
-        kinds = [self.space.ops[number] for number in self._kinds]
-        anchored = [f"{self.space.ops[anchor - 1]}>{kind}" for anchor in self._anchors for kind in kinds]
-        cell = (*feature_names(kinds), *anchored)
+        cell = [*feature_names(self._kinds), *self._anchored_names]
         parts = self.space.parts or {}
-        structural = [f"{part}:{name}" for part in parts for name in cell] if parts else list(cell)
+        structural = [f"{part}:{name}" for part in parts for name in cell] if parts else cell
         return (*structural, "log_parameters", "log_macs", "log_path_norm")
 
-    def transform(self, architectures: Sequence[Architecture]) -> NDArray[np.float32]:
-        """Return features, ndarray of shape (n_archs, len(names))."""
-        if not architectures:
-            return np.empty((0, len(self.names)), dtype=np.float32)
-        chunks = [self._transform(architectures[i : i + CHUNK]) for i in range(0, len(architectures), CHUNK)]
-        return np.concatenate(chunks)
-
-    def _transform(self, architectures: Sequence[Architecture]) -> NDArray[np.float32]:
-        cells = self.space.cells(architectures)
-        parts = self.space.parts or {"": tuple(range(self.space.max_nodes))}
-        blocks = [self._of_part(cells, list(nodes)) for nodes in parts.values()]
+    def _transform(self, architectures: Sequence[Architecture]) -> Floats:
+        blocks: list[Floats] = []
+        for part, batch in self._graphs(architectures):
+            blocks += [graph_features(batch, self._kinds), self._anchored(part)]
         norms = self.space.path_norms(architectures)
         costs = np.log1p(self.space.costs(architectures).astype(np.float64))
-        return np.column_stack([*blocks, costs, np.where(np.isfinite(norms), norms, 0)]).astype(np.float32)
-
-    def _of_part(self, cells: CellBatch, nodes: list[int]) -> Floats:
-        part = CellBatch(cells.adjacency[:, nodes][:, :, nodes], cells.ops[:, nodes])
-        batch = GraphBatch.from_cells(part, self.space)
-        number = np.full(len(self.space.ops), -1)
-        number[self._kinds] = np.arange(len(self._kinds))
-        batch = batch.renamed(number)
-        kinds = [self.space.ops[kind] for kind in self._kinds]
-        operators = [number + 1 for number in self._kinds]
-        return np.column_stack([graph_features(batch, kinds), anchored_edges(part, self._anchors, operators)])
+        return np.column_stack([*blocks, costs, np.where(np.isfinite(norms), norms, 0)])

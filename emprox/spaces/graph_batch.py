@@ -66,7 +66,7 @@ class GraphBatch:
         return cls._from_lists(sizes, kinds, unique[:, 0], unique[:, 1], unique[:, 2], multiplicity, capacity)
 
     @classmethod
-    def from_cells(cls, cells: CellBatch, space: SearchSpace, *, contract: bool = True) -> GraphBatch:
+    def from_cells(cls, cells: CellBatch, space: SearchSpace) -> GraphBatch:
         """Return the pruned graphs of a batch of cells, without building one by one.
 
         Parameters
@@ -74,11 +74,9 @@ class GraphBatch:
         cells : CellBatch
             Adjacency (B, N, N) and op numbers (B, N); kinds of the result are op numbers less one.
         space : SearchSpace
-            Says which ops pass nothing on; the wiring becomes wires.
-        contract : bool
-            Whether ops that change nothing become wires as well.
+            Says which ops pass nothing on; those that change nothing, and the wiring, become wires.
         """
-        wires = space.contracted | space.wiring if contract else space.wiring
+        wires = space.contracted | space.wiring
         is_wire = np.zeros(len(space.ops) + 3, dtype=bool)  # the last is that of absent nodes, -1
         is_kept = np.ones_like(is_wire)
         is_wire[1 : len(space.ops) + 1] = [op in wires for op in space.ops]
