@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from emprox.errors import InvalidOptionError
 from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.registry import nearest
-from emprox.spaces import Architecture, SearchSpace, get_space
+from emprox.spaces import Architecture, SearchSpace, Traits, get_space
 from emprox.spaces.graph_batch import GraphBatch
 
 __all__ = ["SIGNALS", "OneNumber"]
 
-UNWEIGHTED = frozenset({"avg_pool_3x3", "max_pool_3x3", "maxpool3x3"})
-"""Live operators without weights, of all spaces."""
 REFERENCE_SIZE = 1000
 """Architectures drawn from the space whose numbers ranks are taken among."""
 
@@ -41,9 +39,9 @@ def log_path_norm(space: SearchSpace, architectures: list[Architecture]) -> Floa
 
 
 def log_convolutions(space: SearchSpace, architectures: list[Architecture]) -> Floats:
-    """Return the logarithm of one plus the number of live operators with weights in the cells."""
+    """Return the logarithm of one plus the number of live operators with weights; of all where the space tells no traits."""
     batch = GraphBatch.from_cells(space.cells(architectures), space)
-    weighted = np.array([op not in UNWEIGHTED for op in space.ops])
+    weighted = np.array([not space.traits or space.traits.get(op, Traits()).layers > 0 for op in space.ops])
     live = (batch.kinds >= 0) & weighted[batch.kinds]
     return np.log1p(np.bincount(batch.graph, live, minlength=len(batch)))
 
