@@ -31,7 +31,7 @@ def trial(table: PerformanceTable, size: int, number: int, largest: int) -> list
     estimates = estimator.predict(asked)
     inside = (lower <= y[test]) & (y[test] <= upper)
     thirds = [float(part.mean()) for part in np.array_split(inside[np.argsort(estimates, kind="stable")], 3)]
-    left_out = estimator.weigher_.warps[0].inverse(estimator.weigher_.processes[0].leave_one_out()[0])
+    left_out = estimator.weigher_.warps[0].inverse(estimator.weigher_.process.processes[0].leave_one_out()[0])
     half = np.quantile(np.abs(y[train] - left_out), COVERAGE)
     scores = (
         score_interval(y[test], low, high)["interval_score"]

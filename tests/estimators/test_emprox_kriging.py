@@ -11,6 +11,7 @@ from emprox.encoders import MetricEncoder, SequenceAutoencoder
 from emprox.encodings import get_encoding
 from emprox.errors import InvalidDataError, InvalidOptionError
 from emprox.estimators import ArchitectureRegressor, EmProx, make_estimator
+from emprox.estimators.processes import ExactKriging
 from emprox.spaces import SPACES, Architecture, get_space
 from emprox.testing import EstimatorContract
 
@@ -235,4 +236,4 @@ def test_a_frozen_encoder_keeps_its_kernel(tmp_path: Path) -> None:
     assert isinstance(again, EmProx)
     np.testing.assert_allclose(again.predict(ASKED), estimator.predict(ASKED), rtol=1e-9)
     assert again.refit_pays == estimator.refit_pays
-    assert again.weigher_.processes is not None
+    assert isinstance(again.weigher_.process, ExactKriging)

@@ -1,0 +1,163 @@
+"""Kriging for several targets over a growing set of known architectures: from all of them, or from the nearest.
+
+Letters: m queries, n known, k neighbours, T targets, dim dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emprox.encoders.kernel import JITTER, Kernel
+from emprox.estimators.kriging import Kriging, local_kriging
+from emprox.estimators.places import Places
+
+__all__ = ["ExactKriging", "LocalKriging"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+CALIBRATED = 500
+"""Most places that are left out to see how well the others tell them."""
+CHUNK = 64
+"""Queries of the local form at a time; their small matrices fit in a processor's cache."""
+
+
+class ExactKriging:
+    """All known architectures are neighbours.
+
+    Parameters
+    ----------
+    kernels : sequence of T Kernel
+    embeddings : ndarray of shape (n, dim)
+    scores, noise : ndarray of shape (n, T)
+        Standardised performances, and their variances beyond the kernels' noise.
+    """
+
+    def __init__(self, kernels: Sequence[Kernel], embeddings: Vectors, scores: Floats, noise: Floats) -> None:
+        known = embeddings.astype(np.float64)
+        columns = zip(kernels, scores.T, noise.T, strict=True)
+        self.processes = [Kriging(kernel, known, s, v) for kernel, s, v in columns]
+
+    def __len__(self) -> int:
+        return len(self.processes[0].scores)
+
+    def add(self, embeddings: Vectors, scores: Floats, noise: Floats) -> None:
+        """Take in more known architectures."""
+        grown = zip(self.processes, scores.T, noise.T, strict=True)
+        self.processes = [process.extended(embeddings.astype(np.float64), s, v) for process, s, v in grown]
+
+    def localised(self, n_neighbors: int) -> LocalKriging:
+        """Return the local form over the same known architectures."""
+        kernels = [process.kernel for process in self.processes]
+        scores, noise = (np.column_stack([getattr(process, name) for process in self.processes]) for name in ("scores", "noise"))
+        return LocalKriging(kernels, self.processes[0].embeddings.astype(np.float32), scores, noise, n_neighbors)
+
+    def mean(self, queries: Vectors) -> Floats:
+        """Return the estimated scores, (m, T)."""
+        return np.column_stack([process.predict(queries.astype(np.float64)) for process in self.processes])
+
+    def posterior(self, queries: Vectors) -> tuple[Floats, Floats]:
+        """Return means and variances of the scores that would be measured, (m, T) each."""
+        return self.mean(queries), np.column_stack([process.variance(queries.astype(np.float64)) for process in self.processes])
+
+    def weights(self, query: Vectors) -> tuple[Floats, Ints, Floats]:
+        """Return distances, positions and weights (of the first target) of the neighbours of one query (1, dim)."""
+        first = self.processes[0]
+        distances = np.linalg.norm(first.embeddings.astype(np.float32) - query, axis=1).astype(np.float64)
+        return distances, np.arange(len(self)), first.weights(query.astype(np.float64))[0]
+
+    def around(self, queries: Vectors, most: int) -> list[Kriging]:
+        """Return the processes that say how the queries' scores vary together."""
+        return self.processes
+
+    def left_out(self) -> Floats:
+        """Return what each known score differs from its estimate without itself, in standard deviations, (n, T)."""
+        each = [(process.scores, *process.leave_one_out()) for process in self.processes]
+        return np.column_stack([(scores - means) / np.sqrt(variances) for scores, means, variances in each])
+
+
+class LocalKriging:
+    """The nearest distinct places are neighbours; what was measured at one place counts as its mean.
+
+    Parameters
+    ----------
+    kernels, embeddings, scores, noise
+        As for `ExactKriging`.
+    n_neighbors : int
+        k.
+    """
+
+    def __init__(self, kernels: Sequence[Kernel], embeddings: Vectors, scores: Floats, noise: Floats, n_neighbors: int) -> None:
+        self.kernels, self.n_neighbors = list(kernels), n_neighbors
+        self.own = np.array([kernel.noise + JITTER for kernel in kernels])
+        self.variances = np.empty((0, len(self.kernels)))
+        self.places = Places(embeddings.shape[1], len(self.kernels))
+        self.add(embeddings, scores, noise)
+
+    def __len__(self) -> int:
+        return len(self.variances)
+
+    def add(self, embeddings: Vectors, scores: Floats, noise: Floats) -> None:
+        """Take in more known architectures."""
+        variances = noise + self.own
+        self.variances = np.concatenate([self.variances, variances])
+        self.places.add(embeddings, scores, variances)
+
+    def mean(self, queries: Vectors) -> Floats:
+        """Return the estimated scores, (m, T)."""
+        return self.posterior(queries)[0]
+
+    def posterior(self, queries: Vectors) -> tuple[Floats, Floats]:
+        """Return means and variances of the scores that would be measured, (m, T) each."""
+        return self._from_places(queries, self.places.index.search(queries, self.n_neighbors)[1])
+
+    def weights(self, query: Vectors) -> tuple[Floats, Ints, Floats]:
+        """Return distances, positions and weights (of the first target) of the neighbours of one query (1, dim).
+
+        The weight of a place is shared among what was measured there, by precision.
+        """
+        places, near = self.places, self.places.index.search(query, self.n_neighbors)[1]
+        known, variances = places.embeddings[near].astype(np.float64), places.variances[near, 0]
+        by_place = local_kriging(self.kernels[0], query.astype(np.float64), known, places.scores[near, 0], variances)[2][0]
+        members = np.flatnonzero(np.isin(places.of, near[0]))
+        of = places.of[members]
+        order = np.argsort(near[0])
+        weights = by_place[order][np.searchsorted(near[0][order], of)]
+        distances = np.linalg.norm(places.embeddings[of] - query, axis=1).astype(np.float64)
+        return distances, members, weights * places.variances[of, 0] / self.variances[members, 0]
+
+    def around(self, queries: Vectors, most: int) -> list[Kriging]:
+        """Return exact processes over the nearest places of all queries together, the first `most` by distance."""
+        distances, near = self.places.index.search(queries, self.n_neighbors)
+        order = near.ravel()[np.argsort(distances.ravel(), kind="stable")]
+        _, first = np.unique(order, return_index=True)
+        ids = order[np.sort(first)][:most]
+        noise = self.places.variances[ids] - self.own
+        return ExactKriging(self.kernels, self.places.embeddings[ids], self.places.scores[ids], noise).processes
+
+    def left_out(self) -> Floats:
+        """Return what the mean of each place differs from its estimate without it, in standard deviations, (P, T).
+
+        Of at most `CALIBRATED` places, drawn with a fixed seed.
+        """
+        places = self.places
+        chosen = np.random.default_rng(0).permutation(len(places))[:CALIBRATED]
+        near = places.index.search(places.embeddings[chosen], self.n_neighbors + 1)[1]
+        others = np.argsort(near == chosen[:, None], axis=1, kind="stable")[:, :-1]
+        means, variances = self._from_places(places.embeddings[chosen], np.take_along_axis(near, others, 1))
+        return (places.scores[chosen] - means) / np.sqrt(variances - self.own + places.variances[chosen])
+
+    def _from_places(self, queries: Vectors, near: Ints) -> tuple[Floats, Floats]:
+        """Return means and variances of the scores from given places (m, k), (m, T) each."""
+        means, variances = np.empty((2, len(queries), len(self.kernels)))
+        scores, spread = self.places.scores, self.places.variances
+        for start in range(0, len(queries), CHUNK):
+            rows = slice(start, start + CHUNK)
+            q, ids = queries[rows].astype(np.float64), near[rows]
+            known = self.places.embeddings[ids].astype(np.float64)
+            for t, kernel in enumerate(self.kernels):
+                means[rows, t], variances[rows, t], _ = local_kriging(kernel, q, known, scores[ids, t], spread[ids, t])
+        return means, variances
