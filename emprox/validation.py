@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from emprox.errors import InvalidDataError, InvalidOptionError
 
-__all__ = ["as_spread", "as_targets", "check_at_least"]
+__all__ = ["as_rows", "as_spread", "as_targets", "check_at_least"]
+
+
+def as_rows(samples: Iterable[Any]) -> list[Any]:
+    """Return samples as a list; a data frame or an array of texts with one column is that column.
+
+    >>> as_rows(np.array([["a"], ["b"]]))
+    ['a', 'b']
+    """
+    shape: tuple[int, ...] = getattr(samples, "shape", ())
+    if hasattr(samples, "columns") and shape[1] != 1:
+        raise InvalidDataError(f"expected one column of architectures, got a table of {shape[1]} columns; pass one of them")
+    if len(shape) == 2 and shape[1] == 1:
+        return np.asarray(samples)[:, 0].tolist()
+    return list(samples)
 
 
 def as_targets(y: ArrayLike, n: int, *, several: bool = False) -> NDArray[np.float64]:

@@ -5,9 +5,11 @@ Next: `emprox.report` scores them; a search asks them which architecture to meas
 """
 
 from emprox.estimators.base import ESTIMATORS, ArchitectureRegressor, load, make_estimator
+from emprox.estimators.embedding_regressor import EmbeddingRegressor
 from emprox.estimators.emprox import EmProx
 from emprox.estimators.feedforward import BANANAS, MLP
 from emprox.estimators.nao import NAO, SemiNAS
+from emprox.estimators.scorer import Scorer
 from emprox.estimators.signals import OneNumber
 from emprox.estimators.tabular import Forest, GaussianProcess, KNeighbors, Ridge, XGBoost
 from emprox.estimators.tuned import Tuned
@@ -20,6 +22,7 @@ __all__ = [
     "NAO",
     "ArchitectureRegressor",
     "EmProx",
+    "EmbeddingRegressor",
     "Forest",
     "GaussianProcess",
     "KNeighbors",
@@ -27,6 +30,7 @@ __all__ = [
     "Ridge",
     "SemiNAS",
     "Tuned",
+    "Scorer",
     "XGBoost",
     "ZeroCost",
     "load",

@@ -14,10 +14,11 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from emprox.errors import CorruptFileError, InvalidDataError, InvalidOptionError
+from emprox.estimators.scorer import Scorer
 from emprox.persistence import read_folder, write_folder
 from emprox.registry import Registry, nearest, parse_spec
 from emprox.spaces import Architecture, SearchSpace, as_architectures, get_space, infer_space
-from emprox.validation import as_spread, as_targets
+from emprox.validation import as_rows, as_spread, as_targets
 
 if TYPE_CHECKING:
     from typing import Self
@@ -61,7 +62,7 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
         Parameters
         ----------
         architectures : iterable of length n_known
-            `Architecture` objects or descriptions that the search space parses.
+            `Architecture` objects or descriptions that the search space parses; also a table of one column.
         y : array-like of shape (n_known,)
             Measured performance; larger need not be better.
         y_std : array-like of shape (n_known,), optional
@@ -75,7 +76,7 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
             If there is none, lengths differ, or a measurement is NaN or infinite.
         """
         self._check_options()
-        descriptions = list(architectures)
+        descriptions = as_rows(architectures)
         if not descriptions:
             raise InvalidDataError("expected at least one measured architecture, got none")
         space = infer_space(descriptions, self.space)
@@ -118,6 +119,11 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
             raise InvalidOptionError(f"{type(self).__name__} gives no standard deviation; call predict without return_std")
         estimates, std = self._predict(self._read(architectures), return_std)
         return estimates if std is None else (estimates, std)
+
+    def as_scorer(self) -> Scorer:
+        """Return this estimator as it is now as a function of one architecture, or ``many``, that threads may share."""
+        check_is_fitted(self)
+        return Scorer(self)
 
     @abstractmethod
     def _check_options(self) -> None:
@@ -196,7 +202,7 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
 
     def _read(self, architectures: Iterable[Any]) -> list[Architecture]:
         check_is_fitted(self, "architectures_")
-        return as_architectures(architectures, self.space_)
+        return as_architectures(architectures if isinstance(architectures, str) else as_rows(architectures), self.space_)
 
 
 ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(

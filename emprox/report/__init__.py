@@ -6,5 +6,15 @@ Next: a reader; the command line prints them.
 
 from emprox.report.differences import Difference, paired_difference
 from emprox.report.metrics import INTERVAL_METRICS, METRICS, score, score_interval
+from emprox.report.scorers import kendall_scorer, spearman_scorer
 
-__all__ = ["INTERVAL_METRICS", "METRICS", "Difference", "paired_difference", "score", "score_interval"]
+__all__ = [
+    "INTERVAL_METRICS",
+    "METRICS",
+    "Difference",
+    "kendall_scorer",
+    "paired_difference",
+    "score",
+    "score_interval",
+    "spearman_scorer",
+]
