@@ -14,6 +14,7 @@ ROOT = Path(emprox.__file__).parent
 STAGES = ["spaces", "encodings", "encoders", "tables", "index", "proxies", "estimators", "search", "report", "integrations"]
 GROUND = {"errors", "registry", "validation", "_optional", "parallel", "persistence"}
 HEAVY = {"torch", "sklearn", "faiss", "pandas", "scipy", "xgboost", "joblib", "typer", "rich", "matplotlib"}
+HEAVY |= {"torch_geometric", "plotly", "dask", "ray", "naslib", "optuna", "deap", "networkx", "pyarrow"}
 
 
 def run(code: str) -> str:
@@ -65,6 +66,13 @@ def test_import_is_silent_and_light() -> None:
 def test_spaces_and_encodings_need_numpy_alone() -> None:
     output = run("import emprox.encodings, sys, json; print(json.dumps(sorted(m for m in sys.modules if '.' not in m)))")
     assert not HEAVY & set(json.loads(output))
+
+
+def test_the_plug_for_naslib_imports_nothing_of_it() -> None:
+    code = (
+        "import emprox.integrations.naslib, emprox.integrations.naslib_estimator, sys, json; print(json.dumps(list(sys.modules)))"
+    )
+    assert not {name for name in json.loads(run(code)) if name.partition(".")[0] == "naslib"}
 
 
 def test_every_name_at_the_top_is_there() -> None:

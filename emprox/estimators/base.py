@@ -217,6 +217,7 @@ ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(
         "macs": "emprox.estimators.signals:OneNumber.macs",
         "mlp": "emprox.estimators.feedforward:MLP",
         "nao": "emprox.estimators.nao:NAO",
+        "naslib": "emprox.integrations.naslib_estimator:NASLibEstimator",
         "one-number": "emprox.estimators.signals:OneNumber",
         "params": "emprox.estimators.signals:OneNumber.params",
         "pathnorm": "emprox.estimators.signals:OneNumber.pathnorm",
