@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.integrations.recorded_naslib import import_real
+
 ROOT = Path(__file__).parents[1]
+OPTIONAL = ("optuna", "deap", "naslib")
+"""Packages that an example may need and that may be missing."""
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
@@ -16,8 +20,12 @@ def test_chapters_compute_what_they_show(path: Path) -> None:
     assert result.failed == 0
 
 
+@pytest.mark.filterwarnings("ignore:::naslib", "ignore:::optuna")
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for package in OPTIONAL:
+        if re.search(rf"^(import|from) {package}\b", path.read_text(), re.MULTILINE):
+            import_real() if package == "naslib" else pytest.importorskip(package, reason=f"{path.name} needs {package}")
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out
