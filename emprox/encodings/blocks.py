@@ -124,9 +124,9 @@ class BlockEncoding(CellEncoding):
         quantity = table[batch.kinds]  # (M, 1 + traits + K)
         last = 1 + len(TRAITS)
         mean, variance = batch.moments_over_paths(quantity)
-        shortest, longest = (batch.best_path(quantity[:, :last], extreme)[batch.outputs] for extreme in (np.minimum, np.maximum))
-        connected = np.isfinite(shortest[:, :1])
-        shortest, longest = np.where(connected, shortest, 0), np.where(connected, longest, -1)
+        best = batch.longest_paths(np.column_stack([quantity[:, :last], -quantity[:, :last]]))[batch.outputs]
+        connected = np.isfinite(best[:, :1])
+        longest, shortest = np.where(connected, best[:, :last], -1), np.where(connected, -best[:, last:], 0)
         plain = (batch.kinds < 0).astype(np.float64)
         ways = batch.sum_over_paths(np.column_stack([np.ones(len(plain)), plain]))[batch.outputs]
         paths = [ways, mean[:, last:], mean[:, :1], shortest[:, :1], longest[:, :1], connected]

@@ -68,18 +68,19 @@ def graph_features(batch: GraphBatch, kinds: Sequence[str], sets: NDArray[np.boo
     one_hot = batch.kinds[:, None] == np.arange(len(kinds))
     is_op = batch.kinds >= 0
     inside = (one_hot @ sets.T.astype(np.float32)) > 0
-    length = is_op[:, None].astype(np.float64)
-    depth = batch.best_path(length, np.maximum)[batch.outputs]
+    length = is_op.astype(np.float32)
+    barred = is_op[:, None] & ~inside
+    lengths = [np.where(barred, -np.inf, sign * length[:, None]) for sign in (1, -1)]
+    best = batch.longest_paths(np.column_stack([length, *lengths]).astype(np.float32))
+    depth, longest, shortest = np.split(best[batch.outputs], [1, 1 + len(sets)], axis=1)
     none = float(batch.longest_possible)
-    shortest = batch.best_path(np.where(is_op[:, None] & ~inside, np.inf, length).astype(np.float32), np.minimum)[batch.outputs]
-    longest = batch.best_path(np.where(is_op[:, None] & ~inside, -np.inf, length).astype(np.float32), np.maximum)[batch.outputs]
     counts = batch.count_nodes(one_hot.astype(np.float64))
     ends = [_edges_at(batch, one_hot, at_input=first) @ sets.T for first in (True, False)]
     return np.column_stack(
         [
             counts,
-            batch.on_longest_paths(length, one_hot.astype(np.float64)),
-            np.where(np.isfinite(shortest), shortest, none),
+            batch.on_longest_paths(length, best[:, 0], one_hot.astype(np.float64)),
+            np.where(np.isfinite(shortest), -shortest, none),
             np.where(np.isfinite(longest), longest, -1),
             *ends,
             counts.sum(axis=1),

@@ -59,10 +59,12 @@ class Kriging:
         """Return the estimated scores of queries (m, dim), (m,)."""
         return self.kernel(queries, self.embeddings) @ self._alpha
 
-    def variance(self, queries: Floats) -> Floats:
-        """Return the variances of the scores that would be measured, noise included, (m,)."""
-        half = solve_triangular(self._lower, self.kernel(self.embeddings, queries), lower=True, check_finite=False)
-        return np.maximum(self.kernel.variance - np.square(half).sum(axis=0), 0) + self.kernel.noise + JITTER
+    def posterior(self, queries: Floats) -> tuple[Floats, Floats]:
+        """Return means and variances of the scores that would be measured, noise included, (m,) each."""
+        cross = self.kernel(queries, self.embeddings)
+        half = solve_triangular(self._lower, cross.T, lower=True, check_finite=False)
+        variances = np.maximum(self.kernel.variance - np.square(half).sum(axis=0), 0) + self.kernel.noise + JITTER
+        return cross @ self._alpha, variances
 
     def covariance(self, queries: Floats) -> Floats:
         """Return the covariance of the queries' scores without noise, (m, m)."""

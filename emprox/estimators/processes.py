@@ -61,7 +61,8 @@ class ExactKriging:
 
     def posterior(self, queries: Vectors) -> tuple[Floats, Floats]:
         """Return means and variances of the scores that would be measured, (m, T) each."""
-        return self.mean(queries), np.column_stack([process.variance(queries.astype(np.float64)) for process in self.processes])
+        each = [process.posterior(queries.astype(np.float64)) for process in self.processes]
+        return np.column_stack([means for means, _ in each]), np.column_stack([variances for _, variances in each])
 
     def weights(self, query: Vectors) -> tuple[Floats, Ints, Floats]:
         """Return distances, positions and weights (of the first target) of the neighbours of one query (1, dim)."""

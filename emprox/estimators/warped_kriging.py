@@ -6,6 +6,7 @@ Letters: m queries, n known, k neighbours, T targets.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +137,7 @@ def score(warps: Sequence[Warp], y: Floats, y_std: Floats | None) -> tuple[Float
     return scores, np.square(np.column_stack(spreads))
 
 
+@cache
 def _normal(coverage: float) -> float:
     """Return half the width of the standard normal distribution's central interval."""
     return float(norm.ppf((1 + coverage) / 2))

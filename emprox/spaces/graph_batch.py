@@ -165,16 +165,16 @@ class GraphBatch:
             total[rounds[0][0]] *= weights[rounds[0][0]]
         return total
 
-    def best_path(self, lengths: Floats, extreme: np.ufunc) -> Floats:
-        """Return the smallest (``numpy.minimum``) or largest sum of node lengths (M, C) over paths to each node.
+    def longest_paths(self, lengths: Floats) -> Floats:
+        """Return the largest sum of node lengths (M, C) over paths to each node; the smallest is that of negative lengths.
 
-        A node that no path reaches, and a path through an infinite length, get the infinity that no path wins.
+        Minus infinity where no path leads, and as the length of a node that no path may pass.
         """
-        best = np.full_like(lengths, np.inf if extreme is np.minimum else -np.inf)
+        best = np.full_like(lengths, -np.inf)
         best[: len(self)] = lengths[: len(self)]
         for rounds in self._passes:
             for targets, sources, _ in rounds:
-                best[targets] = extreme(best[targets], best[sources])
+                best[targets] = np.maximum(best[targets], best[sources])
             best[rounds[0][0]] += lengths[rounds[0][0]]
         return best
 
@@ -202,26 +202,25 @@ class GraphBatch:
         mean = first[self.outputs] / count
         return mean, np.maximum(second[self.outputs] / count - mean**2, 0)
 
-    def on_longest_paths(self, lengths: Floats, quantity: Floats) -> Floats:
+    def on_longest_paths(self, lengths: Floats, best: Floats, quantity: Floats) -> Floats:
         """Return the mean, over the longest paths from input to output, of the sum of a node quantity (M, C) along them.
 
         Parameters
         ----------
-        lengths : ndarray of shape (M, 1)
-            Node lengths that define which paths are longest; all of them count, so that ties do not depend on numbering.
+        lengths, best : ndarray of shape (M,)
+            Node lengths and their `longest_paths`; all longest paths count, so that ties do not depend on numbering.
         quantity : ndarray of shape (M, C)
 
         Returns
         -------
         ndarray of shape (G, C), 0 where there is no path.
         """
-        best = self.best_path(lengths, np.maximum)[:, 0]
         paths = np.zeros((len(best), 1))
         paths[: len(self)] = 1
         total = quantity * paths
         for rounds in self._passes:
             for targets, sources, multiplicity in rounds:
-                tight = best[sources] + lengths[targets, 0] == best[targets]
+                tight = best[sources] + lengths[targets] == best[targets]
                 weight = (tight * multiplicity)[:, None]
                 paths[targets] += paths[sources] * weight
                 total[targets] += total[sources] * weight

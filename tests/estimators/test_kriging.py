@@ -22,7 +22,7 @@ def test_exact_kriging_is_a_gaussian_process() -> None:
     mean, std = reference.predict(ASKED, return_std=True)
     process = Kriging(KERNEL, KNOWN, SCORES)
     np.testing.assert_allclose(process.predict(ASKED), mean)
-    np.testing.assert_allclose(process.variance(ASKED), std**2)
+    np.testing.assert_allclose(process.posterior(ASKED)[1], std**2)
     np.testing.assert_allclose(process.weights(ASKED) @ SCORES, mean)
     np.testing.assert_allclose(np.diag(process.covariance(ASKED)) + 0.1 + JITTER, std**2)
 
@@ -32,7 +32,7 @@ def test_rows_added_later_change_nothing() -> None:
     grown = Kriging(KERNEL, KNOWN[:10], SCORES[:10], noise[:10]).extended(KNOWN[10:], SCORES[10:], noise[10:])
     whole = Kriging(KERNEL, KNOWN, SCORES, noise)
     np.testing.assert_allclose(grown.predict(ASKED), whole.predict(ASKED))
-    np.testing.assert_allclose(grown.variance(ASKED), whole.variance(ASKED))
+    np.testing.assert_allclose(grown.posterior(ASKED)[1], whole.posterior(ASKED)[1])
 
 
 def test_leave_one_out_by_formula_is_leaving_one_out() -> None:
@@ -42,7 +42,7 @@ def test_leave_one_out_by_formula_is_leaving_one_out() -> None:
         rest = np.arange(30) != i
         process = Kriging(KERNEL, KNOWN[rest], SCORES[rest], noise[rest])
         assert process.predict(KNOWN[i : i + 1])[0] == pytest.approx(means[i])
-        assert process.variance(KNOWN[i : i + 1])[0] + noise[i] == pytest.approx(variances[i])
+        assert process.posterior(KNOWN[i : i + 1])[1][0] + noise[i] == pytest.approx(variances[i])
 
 
 def test_local_kriging_from_all_is_exact() -> None:
@@ -52,7 +52,7 @@ def test_local_kriging_from_all_is_exact() -> None:
     whole = np.broadcast_to(noise + KERNEL.noise + JITTER, (11, 30))
     means, variances, weights = local_kriging(KERNEL, ASKED, everyone, np.broadcast_to(SCORES, (11, 30)), whole)
     np.testing.assert_allclose(means, process.predict(ASKED))
-    np.testing.assert_allclose(variances, process.variance(ASKED))
+    np.testing.assert_allclose(variances, process.posterior(ASKED)[1])
     np.testing.assert_allclose(weights, process.weights(ASKED))
 
 
@@ -70,7 +70,7 @@ def test_places_are_worth_their_measurements() -> None:
         one = Kriging(KERNEL, repeated.astype(float), scores[:, t], noise[:, t])
         other = Kriging(KERNEL, places.embeddings.astype(float), places.scores[:, t], places.variances[:, t] - base)
         np.testing.assert_allclose(other.predict(ASKED), one.predict(ASKED), rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(other.variance(ASKED), one.variance(ASKED), rtol=1e-9)
+        np.testing.assert_allclose(other.posterior(ASKED)[1], one.posterior(ASKED)[1], rtol=1e-9)
 
 
 measured = arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e3, 1e3).map(lambda x: round(x, 3)))
