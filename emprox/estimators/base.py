@@ -261,7 +261,7 @@ def make_estimator(spec: str, **options: Any) -> ArchitectureRegressor:
         rest = ",".join(item for item in spec.partition(":")[2].split(",") if item.partition("=")[0].strip() != "tune")
         return ESTIMATORS.get("tuned")(estimator=f"{name}:{rest}".rstrip(":"), seconds=given["tune"], **options)
     factory = ESTIMATORS.get(name)
-    allowed = list(inspect.signature(factory).parameters)
+    allowed = _option_names(factory)
     for option in given:
         if option not in allowed:
             raise InvalidOptionError(f"{name} has no option {option!r}; {nearest(option, allowed)}")
@@ -274,7 +274,11 @@ def takes_option(spec: str, option: str) -> bool:
     >>> takes_option("zerocost:proxy=synflow", "known")
     True
     """
-    return option in inspect.signature(ESTIMATORS.get(parse_spec(spec)[0])).parameters
+    return option in _option_names(ESTIMATORS.get(parse_spec(spec)[0]))
+
+
+def _option_names(factory: Callable[..., ArchitectureRegressor]) -> list[str]:
+    return list(inspect.signature(factory).parameters)
 
 
 def load(folder: str | Path) -> ArchitectureRegressor:

@@ -13,7 +13,7 @@ from scipy.stats import kendalltau
 from sklearn.model_selection import KFold, ParameterSampler
 
 from emprox.errors import InvalidOptionError
-from emprox.estimators.base import ESTIMATORS, ArchitectureRegressor, Floats, make_estimator
+from emprox.estimators.base import ESTIMATORS, ArchitectureRegressor, Floats, make_estimator, takes_option
 from emprox.spaces import Architecture, SearchSpace
 from emprox.validation import check_at_least
 
@@ -39,6 +39,8 @@ class Tuned(ArchitectureRegressor):
     folds : int
         Parts of the cross-validation, scored by Kendall's tau. With fewer than two labels for each fold nothing can be compared
         and the estimator's own options are used.
+    known : optional
+        Handed to the estimator if it has such an option: known zero-cost proxies.
     space : str, SearchSpace or None
         The search space; None takes it from the architectures.
     random_state : int or None
@@ -71,6 +73,7 @@ class Tuned(ArchitectureRegressor):
         seconds: float = 60,
         max_settings: int | None = None,
         folds: int = 3,
+        known: Any = None,
         space: str | SearchSpace | None = None,
         random_state: int | None = None,
     ) -> None:
@@ -78,6 +81,7 @@ class Tuned(ArchitectureRegressor):
         self.seconds = seconds
         self.max_settings = max_settings
         self.folds = folds
+        self.known = known
         self.space = space
         self.random_state = random_state
 
@@ -128,7 +132,11 @@ class Tuned(ArchitectureRegressor):
         return float(np.nan_to_num(scores).mean())
 
     def _make(self, setting: dict[str, Any]) -> ArchitectureRegressor:
-        return make_estimator(self.estimator, space=self.space_, random_state=self.seed_).set_params(**setting)
+        handed = {"known": self.known} if takes_option(self.estimator, "known") else {}
+        return make_estimator(self.estimator, space=self.space_, random_state=self.seed_, **handed).set_params(**setting)
+
+    def _options(self) -> dict[str, Any]:
+        return super()._options() | {"known": None}  # its content is part of the tuned estimator's state
 
     def _predict(self, architectures: list[Architecture], return_std: bool) -> tuple[Floats, Floats | None]:
         return self.estimator_._predict(architectures, return_std)
@@ -150,3 +158,4 @@ class Tuned(ArchitectureRegressor):
         inner.space_, inner.architectures_, inner.y_, inner.y_std_ = self.space_, self.architectures_, self.y_, self.y_std_
         inner._read_state(folder, state["state"])
         self.estimator_ = inner
+        self.known = getattr(inner, "known", None)

@@ -7,6 +7,8 @@ from sklearn.model_selection import ParameterSampler
 
 from emprox.errors import InvalidOptionError, UnknownNameError
 from emprox.estimators import ESTIMATORS, ArchitectureRegressor, Tuned, load, make_estimator
+from emprox.estimators.base import takes_option
+from emprox.proxies import KnownProxies
 from emprox.spaces import Architecture, get_space
 from emprox.testing import EstimatorContract
 
@@ -41,6 +43,19 @@ def test_the_best_of_what_was_tried_is_used() -> None:
     assert (estimator.estimator_.n_neighbors, estimator.estimator_.encoding) == (best["n_neighbors"], best["encoding"])
     plain = make_estimator(f"knn:n_neighbors={best['n_neighbors']},encoding={best['encoding']}").fit(KNOWN, accuracies(KNOWN))
     np.testing.assert_array_equal(estimator.predict(ASKED), plain.predict(ASKED))
+
+
+def test_known_proxies_reach_the_tuned_estimator(tmp_path: Path) -> None:
+    columns = {"snip": np.arange(SPACE.size, dtype=float)}
+    known = KnownProxies(SPACE.name, tuple(SPACE), columns)
+    spec = "ridge:encoding=features+proxies,tune=0"
+    assert takes_option(spec, "known")
+    estimator = make_estimator(spec, known=known, random_state=0).fit(KNOWN, accuracies(KNOWN))
+    assert estimator.estimator_.encoding_.names[-1] == "snip"
+    estimator.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(ASKED), estimator.predict(ASKED))
+    assert again.known.names == known.names
 
 
 def test_finite_choices_are_tried_once_each() -> None:
