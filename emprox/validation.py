@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emprox.errors import InvalidDataError, InvalidOptionError
 
-__all__ = ["as_rows", "as_spread", "as_targets", "check_at_least"]
+__all__ = ["as_measurements", "as_rows", "as_spread", "as_targets", "check_at_least"]
 
 
 def as_rows(samples: Iterable[Any]) -> list[Any]:
@@ -45,6 +45,16 @@ def as_spread(y_std: ArrayLike | None, n: int, *, several: bool = False) -> NDAr
         position = int(np.argmax((values < 0).reshape(n, -1).any(axis=1)))
         raise InvalidDataError(f"standard deviation {position} is {values[position]}, expected 0 or more")
     return values
+
+
+def as_measurements(
+    y: ArrayLike, y_std: ArrayLike | None, n: int, *, several: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return measured values and their standard deviations, of one shape; see `as_targets` and `as_spread`."""
+    values, spread = as_targets(y, n, several=several), as_spread(y_std, n, several=several)
+    if spread is not None and spread.shape != values.shape:
+        raise InvalidDataError(f"expected y_std of the shape of y, {values.shape}, got {spread.shape}")
+    return values, spread
 
 
 def check_at_least(name: str, value: Any, least: float, kind: type = int) -> None:

@@ -19,7 +19,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from emprox.encoders.base import ENCODERS, Encoder
-from emprox.encoders.kernel import Kernel
+from emprox.encoders.kernel import Kernel, draw
 from emprox.encodings import ENCODINGS, get_encoding
 from emprox.encodings.blocks import BlockEncoding
 from emprox.errors import CorruptFileError, InvalidOptionError
@@ -106,7 +106,7 @@ class ColumnEncoder(Encoder):
             spread[spread == 0] = 1
             noise = None if y_var is None else np.asarray(y_var, dtype=np.float64).reshape(targets.shape) / spread**2
             targets = (targets - targets.mean(axis=0)) / spread
-        kept = np.random.default_rng(0).permutation(len(targets))[: self.max_labels]
+        kept = draw(len(targets), self.max_labels)
         self._learn(seen - self.mean_, columns[kept] - self.mean_, targets[kept], None if noise is None else noise[kept])
         return self
 
@@ -137,7 +137,8 @@ class ColumnEncoder(Encoder):
         shares = scales * (one - other) ** 2
         total = shares.sum() or 1.0
         order = [i for i in np.argsort(-shares, kind="stable") if shares[i] > 0]
-        return [(self.names[i], float(one[i]), float(other[i]), float(shares[i] / total)) for i in order]
+        names = self.names
+        return [(names[i], float(one[i]), float(other[i]), float(shares[i] / total)) for i in order]
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the learned arrays as safetensors into a folder; return the rest for the manifest."""

@@ -16,13 +16,15 @@ from scipy.optimize import minimize
 
 from emprox.errors import InvalidOptionError
 
-__all__ = ["Kernel", "ScalePrior", "correlation", "learn_kernels", "learn_scales", "squared_distances"]
+__all__ = ["Kernel", "ScalePrior", "MAX_LABELS", "correlation", "draw", "learn_kernels", "learn_scales", "squared_distances"]
 
 Floats = NDArray[np.float64]
 JITTER = 1e-6
 """Added to the variance of every label, so that equal embeddings leave a matrix that can be factorised."""
 REACH = 5.0
 """Standard deviations of the prior beyond which nothing is tried: a first step may be long, and its matrix singular."""
+MAX_LABELS = 500
+"""Labels that kernels are learned from by default; more change little and cost their number cubed."""
 ITERATIONS = 10
 """Steps of L-BFGS from the prior mean; more changed no estimate."""
 
@@ -89,8 +91,15 @@ class ScalePrior:
             raise InvalidOptionError(f"expected as many priors of amplitudes as of weights, got {self}")
 
 
+def draw(n: int, most: int) -> NDArray[np.int64]:
+    """Return positions of at most so many of n, drawn with a fixed seed."""
+    return np.random.default_rng(0).permutation(n)[:most]
+
+
 def learn_kernels(embeddings: Floats, scores: Floats, noise: Floats | None = None) -> tuple[Kernel, ...]:
     """Return a kernel over embeddings of any origin, one part, for each column of standardised scores (n, T).
+
+    From at most `MAX_LABELS` of them.
 
     Parameters
     ----------
@@ -98,9 +107,10 @@ def learn_kernels(embeddings: Floats, scores: Floats, noise: Floats | None = Non
     scores, noise : ndarray of shape (n, T)
         Standardised labels, and their known variances or None.
     """
-    squared = squared_distances(embeddings, embeddings)
+    some = draw(len(scores), MAX_LABELS)
+    squared = squared_distances(embeddings[some], embeddings[some])
     unit = 2 / (squared.mean() or 1)  # as the blocks: squared distances of mean 2
-    (weights,), variances = learn_scales(unit * squared[None], [[0]], scores, noise)
+    (weights,), variances = learn_scales(unit * squared[None], [[0]], scores[some], None if noise is None else noise[some])
     weight = float(weights[0]) * unit
     return tuple(Kernel((embeddings.shape[1],), amplitudes, noise, (weight,)) for amplitudes, noise in variances)
 

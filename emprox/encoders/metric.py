@@ -16,7 +16,7 @@ from scipy.linalg import eigh
 from sklearn.frozen import FrozenEstimator
 
 from emprox.encoders.columns import ColumnEncoder
-from emprox.encoders.kernel import Kernel, ScalePrior, learn_scales, squared_distances
+from emprox.encoders.kernel import MAX_LABELS, Kernel, ScalePrior, learn_scales, squared_distances
 from emprox.encodings.blocks import BLOCKS
 from emprox.errors import InvalidOptionError
 from emprox.spaces import SearchSpace
@@ -85,7 +85,7 @@ class MetricEncoder(ColumnEncoder):
         *,
         features: Sequence[str | FrozenEstimator] = ("blocks",),
         embedding_size: int = 64,
-        max_labels: int = 500,
+        max_labels: int = MAX_LABELS,
         without: Sequence[str] = (),
         prior: ScalePrior | None = None,
     ) -> None:

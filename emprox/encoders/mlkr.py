@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from sklearn.frozen import FrozenEstimator
 
 from emprox.encoders.columns import ColumnEncoder
-from emprox.encoders.kernel import squared_distances
+from emprox.encoders.kernel import MAX_LABELS, squared_distances
 from emprox.encoders.metric import principal_axes
 from emprox.spaces import SearchSpace
 from emprox.validation import check_at_least
@@ -67,7 +67,7 @@ class MLKREncoder(ColumnEncoder):
         features: Sequence[str | FrozenEstimator] = ("blocks",),
         embedding_size: int = 8,
         pull: float = 0.1,
-        max_labels: int = 500,
+        max_labels: int = MAX_LABELS,
     ) -> None:
         self.space = space
         self.features = features

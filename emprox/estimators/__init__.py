@@ -11,8 +11,9 @@ from emprox.estimators.feedforward import BANANAS, MLP
 from emprox.estimators.nao import NAO, SemiNAS
 from emprox.estimators.scorer import Scorer
 from emprox.estimators.signals import OneNumber
-from emprox.estimators.tabular import Forest, GaussianProcess, KNeighbors, Ridge, XGBoost
+from emprox.estimators.tabular import Forest, GaussianProcess, KNeighbors, Ridge
 from emprox.estimators.tuned import Tuned
+from emprox.estimators.xgboost import XGBoost
 from emprox.estimators.zero_cost import ZeroCost
 
 __all__ = [

@@ -18,7 +18,7 @@ from emprox.estimators.scorer import Scorer
 from emprox.persistence import read_folder, write_folder
 from emprox.registry import Registry, nearest, parse_spec
 from emprox.spaces import Architecture, SearchSpace, as_architectures, get_space, infer_space
-from emprox.validation import as_rows, as_spread, as_targets
+from emprox.validation import as_measurements, as_rows
 
 if TYPE_CHECKING:
     from typing import Self
@@ -81,10 +81,7 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
             raise InvalidDataError("expected at least one measured architecture, got none")
         space = infer_space(descriptions, self.space)
         known = as_architectures(descriptions, space)
-        values = as_targets(y, len(known), several=self.several_targets)
-        spread = as_spread(y_std, len(known), several=self.several_targets)
-        if spread is not None and spread.shape != values.shape:
-            raise InvalidDataError(f"expected y_std of the shape of y, {values.shape}, got {spread.shape}")
+        values, spread = as_measurements(y, y_std, len(known), several=self.several_targets)
         self.space_, self.architectures_, self.y_, self.y_std_ = space, known, values, spread
         self._fit()
         return self
@@ -225,7 +222,7 @@ ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(
         "seminas": "emprox.estimators.nao:SemiNAS",
         "size": "emprox.estimators.signals:OneNumber.size",
         "tuned": "emprox.estimators.tuned:Tuned",
-        "xgboost": "emprox.estimators.tabular:XGBoost",
+        "xgboost": "emprox.estimators.xgboost:XGBoost",
         "zerocost": "emprox.estimators.zero_cost:ZeroCost",
     },
     group="emprox.estimators",

@@ -13,24 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from emprox.encoders.kernel import learn_kernels
-from emprox.errors import InvalidDataError, InvalidOptionError
-from emprox.estimators.averaging import WEIGHTS, NeighborAverage
 from emprox.estimators.base import Floats
 from emprox.estimators.warp import Warp
-from emprox.estimators.warped_kriging import WarpedKriging, score
+from emprox.estimators.warped_kriging import score
+from emprox.estimators.weighing import KRIGING, check_weighing, kernels_over, make_weigher
 from emprox.index import EmbeddingIndex
-from emprox.registry import nearest
-from emprox.validation import as_spread, check_at_least
+from emprox.validation import as_measurements
 
 if TYPE_CHECKING:
     from typing import Self
 
 __all__ = ["EmbeddingRegressor"]
-
-KRIGING = "kriging"
-MAX_LABELS = 500
-"""The kernel is learned from at most so many labels, drawn with a fixed seed."""
 
 
 class EmbeddingRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -85,17 +78,17 @@ class EmbeddingRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         y_std : array-like of the shape of y, optional
             Standard deviations of the values.
         """
-        self._check_options()
+        check_weighing(self.weights, self.n_neighbors, self.exact_up_to)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, multi_output=True)
-        values = np.asarray(y, dtype=np.float64)
-        spread = as_spread(y_std, len(values), several=True)
-        if spread is not None and spread.shape != values.shape:
-            raise InvalidDataError(f"expected y_std of the shape of y, {values.shape}, got {spread.shape}")
+        values, spread = as_measurements(y, y_std, np.shape(X)[0], several=True)
         self.one_target_ = values.ndim == 1
         self.index_ = EmbeddingIndex(self.n_features_in_)
         self.index_.add(X)
         rows = values.reshape(len(values), -1)
-        self.weigher_ = self._weigher(rows, None if spread is None else spread.reshape(rows.shape))
+        row_spread = None if spread is None else spread.reshape(rows.shape)
+        warps = [Warp.fit(column) for column in rows.T]
+        kernels = kernels_over(self.index_, *score(warps, rows, row_spread)) if self.weights == KRIGING else ()
+        self.weigher_ = make_weigher(self.index_, rows, row_spread, kernels, warps, **self.get_params())
         return self
 
     @overload
@@ -114,24 +107,6 @@ class EmbeddingRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Return distances and row numbers of the nearest known rows, each of shape (m, k)."""
         queries = self._queries(X)
         return self.index_.search(queries, self.n_neighbors if n_neighbors is None else n_neighbors)
-
-    def _check_options(self) -> None:
-        check_at_least("n_neighbors", self.n_neighbors, 1)
-        check_at_least("exact_up_to", self.exact_up_to, 0)
-        named = [KRIGING, *WEIGHTS]
-        if not callable(self.weights) and self.weights not in named:
-            hint = nearest(str(self.weights), named)
-            raise InvalidOptionError(f"weights must be a name or a function, got {self.weights!r}; {hint}")
-
-    def _weigher(self, y: Floats, y_std: Floats | None) -> WarpedKriging | NeighborAverage:
-        if self.weights != KRIGING:
-            return NeighborAverage(self.index_, y, y_std, self.n_neighbors, self.weights)
-        warps = [Warp.fit(column) for column in y.T]
-        scores, noise = score(warps, y, y_std)
-        some = np.sort(np.random.default_rng(0).permutation(len(y))[:MAX_LABELS])
-        embeddings = self.index_.reconstruct(some).astype(np.float64)
-        kernels = learn_kernels(embeddings, scores[some], noise[some])
-        return WarpedKriging(self.index_, y, y_std, kernels, warps, self.n_neighbors, self.exact_up_to)
 
     def _queries(self, X: ArrayLike) -> NDArray[np.float32]:
         check_is_fitted(self, "weigher_")

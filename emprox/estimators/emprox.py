@@ -17,16 +17,15 @@ from sklearn.frozen import FrozenEstimator
 
 from emprox.encoders import ENCODERS, Encoder, MetricEncoder, SequenceAutoencoder
 from emprox.encoders.columns import ColumnEncoder
-from emprox.encoders.kernel import Kernel, learn_kernels
+from emprox.encoders.kernel import Kernel
 from emprox.errors import InvalidDataError, InvalidOptionError
-from emprox.estimators.averaging import WEIGHTS, NeighborAverage
 from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.estimators.warp import Warp
 from emprox.estimators.warped_kriging import WarpedKriging, score
+from emprox.estimators.weighing import KRIGING, check_weighing, kernels_over, make_weigher
 from emprox.index import EmbeddingIndex
-from emprox.registry import nearest
-from emprox.spaces import Architecture, SearchSpace, as_architectures
-from emprox.validation import as_spread, as_targets, check_at_least
+from emprox.spaces import Architecture, SearchSpace
+from emprox.validation import as_measurements, check_at_least
 
 if TYPE_CHECKING:
     from typing import Self
@@ -34,7 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["EmProx"]
 
 VECTORS = "vectors.faiss"
-KRIGING = "kriging"
+COVERAGE = 0.9
+"""Coverage of intervals where none is asked for."""
 SHOWN = 10
 """Neighbours that an explanation lists."""
 DIFFERENCES = 3
@@ -145,8 +145,8 @@ class EmProx(ArchitectureRegressor):
     def partial_fit(self, architectures: Iterable[Any], y: ArrayLike, y_std: ArrayLike | None = None) -> Self:
         """Add measured architectures as neighbours without learning the embedding again; the first call is `fit`.
 
-        Costs O(n_known^2) for each while kriging is exact, and a search for each of a few hundred beyond. `refit_pays` says
-        when `refit` is worth its time.
+        Costs O(n_known^3), .1 s at 1,000, for the calibration by leaving one out while kriging is exact, so that many at once
+        are cheaper than one by one; beyond, a search for each of a few hundred. `refit_pays` says when `refit` is worth its time.
 
         Raises
         ------
@@ -155,9 +155,8 @@ class EmProx(ArchitectureRegressor):
         """
         if not hasattr(self, "index_"):
             return self.fit(architectures, y, y_std)
-        new = as_architectures(architectures, self.space_)
-        several = self.y_.ndim == 2
-        values, spread = as_targets(y, len(new), several=several), as_spread(y_std, len(new), several=several)
+        new = self._read(architectures)
+        values, spread = as_measurements(y, y_std, len(new), several=self.y_.ndim == 2)
         if values.shape[1:] != self.y_.shape[1:]:
             raise InvalidDataError(f"expected measurements of shape {(len(new), *self.y_.shape[1:])}, got {values.shape}")
         if (spread is None) != (self.y_std_ is None):
@@ -200,7 +199,7 @@ class EmProx(ArchitectureRegressor):
         squared = np.square(self.errors_ahead_).ravel()
         return len(squared) > 0 and bool(squared.mean() > 1 + 2 * np.sqrt(2 / len(squared)))
 
-    def predict_interval(self, architectures: Iterable[Any], coverage: float = 0.9) -> tuple[Floats, Floats]:
+    def predict_interval(self, architectures: Iterable[Any], coverage: float = COVERAGE) -> tuple[Floats, Floats]:
         """Return the ends of central intervals for measurements of these architectures, each shaped as `predict`.
 
         Raises
@@ -223,8 +222,7 @@ class EmProx(ArchitectureRegressor):
         queried = self._read(architectures)
         if not isinstance(self.weigher_, WarpedKriging):
             raise InvalidOptionError(f"samples need weights='kriging', this estimator has weights={self.weights!r}")
-        drawn = self.weigher_.sample(self._embed(queried), n, rng)
-        return drawn if self.y_.ndim == 2 else drawn[..., 0]
+        return self._shaped(self.weigher_.sample(self._embed(queried), n, rng))
 
     def kneighbors(
         self, architectures: Iterable[Any], n_neighbors: int | None = None
@@ -242,7 +240,7 @@ class EmProx(ArchitectureRegressor):
         Returns
         -------
         dict
-            ``architecture``, ``estimate``, ``std``, ``interval`` (lower and upper end at 90 %), ``known`` (how many),
+            ``architecture``, ``estimate``, ``std``, ``interval`` (lower and upper end at `COVERAGE`), ``known`` (how many),
             ``share_shown`` (of the sum of absolute weights) and ``neighbors``, a list of dicts with ``architecture``,
             ``distance``, ``weight``, ``value`` and, where the encoder can say, ``differs``: the columns that contribute most to
             the distance, each with ``column``, ``candidate``, ``neighbor`` and ``share`` of the squared distance.
@@ -254,14 +252,14 @@ class EmProx(ArchitectureRegressor):
         total = np.abs(weights).sum()
         order = np.lexsort((distances, -np.abs(weights)))
         shown = [i for i in order[:n_shown] if weights[i] != 0]
-        estimates, std = self.predict(queried, return_std=True)
-        lower, upper = self.predict_interval(queried)
+        answers = (*self.weigher_.predict(embedded, True), *self.weigher_.interval(embedded, COVERAGE))
+        estimate, std, lower, upper = (self._shaped(each)[0].tolist() for each in answers if each is not None)
         first = self.y_.reshape(len(self.y_), -1)[:, 0]
         return {
             "architecture": str(queried[0]),
-            "estimate": estimates[0].tolist(),
-            "std": std[0].tolist(),
-            "interval": [lower[0].tolist(), upper[0].tolist()],
+            "estimate": estimate,
+            "std": std,
+            "interval": [lower, upper],
             "known": len(self.y_),
             "share_shown": float(np.abs(weights[shown]).sum() / total) if total else 1.0,
             "neighbors": [
@@ -284,12 +282,7 @@ class EmProx(ArchitectureRegressor):
         return {"differs": [dict(zip(columns, each, strict=True)) for each in found]}
 
     def _check_options(self) -> None:
-        check_at_least("n_neighbors", self.n_neighbors, 1)
-        check_at_least("exact_up_to", self.exact_up_to, 0)
-        named = [KRIGING, *WEIGHTS]
-        if not callable(self.weights) and self.weights not in named:
-            hint = nearest(str(self.weights), named)
-            raise InvalidOptionError(f"weights must be a name or a function, got {self.weights!r}; {hint}")
+        check_weighing(self.weights, self.n_neighbors, self.exact_up_to)
 
     def _fit(self) -> None:
         encoder = MetricEncoder() if self.encoder is None else clone(self.encoder)
@@ -301,28 +294,26 @@ class EmProx(ArchitectureRegressor):
         self.encoder_ = encoder.fit(self.architectures_, scores, noise)
         self.index_ = EmbeddingIndex(self.encoder_.dim)
         self.index_.add(self.encoder_.transform(self.architectures_))
-        if self.weights == KRIGING:
-            self.kernels_ = self._kernels(scores, noise)
+        self.kernels_ = self._kernels(scores, noise) if self.weights == KRIGING else ()
         self._weigh()
         self.learned_from_, self.errors_ahead_ = len(y), np.empty((0, y.shape[1]))
 
     def _kernels(self, scores: Floats, noise: Floats) -> tuple[Kernel, ...]:
         """Return the encoder's own kernels, or kernels learned over its embedding."""
         kernels: tuple[Kernel, ...] = getattr(self.encoder_, "kernels_", ())
-        if len(kernels) == scores.shape[1]:
-            return kernels
-        some = np.random.default_rng(0).permutation(len(scores))[: MetricEncoder().max_labels]
-        embeddings = self.index_.reconstruct(np.sort(some)).astype(np.float64)
-        return learn_kernels(embeddings, scores[np.sort(some)], noise[np.sort(some)])
+        return kernels if len(kernels) == scores.shape[1] else kernels_over(self.index_, scores, noise)
 
     def _weigh(self) -> None:
         """Set what turns embeddings into estimates."""
-        y, y_std = self._table()
-        self.weigher_: WarpedKriging | NeighborAverage
-        if self.weights == KRIGING:
-            self.weigher_ = WarpedKriging(self.index_, y, y_std, self.kernels_, self.warps_, self.n_neighbors, self.exact_up_to)
-        else:
-            self.weigher_ = NeighborAverage(self.index_, y, y_std, self.n_neighbors, self.weights)
+        self.weigher_ = make_weigher(
+            self.index_,
+            *self._table(),
+            self.kernels_,
+            self.warps_,
+            weights=self.weights,
+            n_neighbors=self.n_neighbors,
+            exact_up_to=self.exact_up_to,
+        )
 
     def _table(self) -> tuple[Floats, Floats | None]:
         """Return the known values and their standard deviations with one column for each target."""
@@ -330,8 +321,8 @@ class EmProx(ArchitectureRegressor):
         return self.y_.reshape(n, -1), None if self.y_std_ is None else self.y_std_.reshape(n, -1)
 
     def _shaped(self, columns: Floats) -> Floats:
-        """Return estimates (n, n_targets) as the measurements were given."""
-        return columns if self.y_.ndim == 2 else columns[:, 0]
+        """Return estimates (..., n_targets) as the measurements were given."""
+        return columns if self.y_.ndim == 2 else columns[..., 0]
 
     def _predict(self, architectures: list[Architecture], return_std: bool) -> tuple[Floats, Floats | None]:
         estimates, std = self.weigher_.predict(self._embed(architectures), return_std)
@@ -357,7 +348,7 @@ class EmProx(ArchitectureRegressor):
             "frozen": isinstance(self.encoder, FrozenEstimator),
             "default": self.encoder is None,
             "warps": [asdict(warp) for warp in self.warps_],
-            "kernels": [asdict(kernel) for kernel in self.kernels_] if self.weights == KRIGING else [],
+            "kernels": [asdict(kernel) for kernel in self.kernels_],
             "learned_from": self.learned_from_,
             "errors_ahead": self.errors_ahead_.tolist(),
         }
@@ -368,8 +359,7 @@ class EmProx(ArchitectureRegressor):
             self.encoder = FrozenEstimator(self.encoder_) if state["frozen"] else clone(self.encoder_)
         self.index_ = EmbeddingIndex.load(folder / VECTORS)
         self.warps_ = [Warp(tuple(warp["values"]), tuple(warp["scores"]), warp["slope"]) for warp in state["warps"]]
-        if self.weights == KRIGING:
-            self.kernels_ = tuple(Kernel.from_dict(kernel) for kernel in state["kernels"])
+        self.kernels_ = tuple(Kernel.from_dict(kernel) for kernel in state["kernels"])
         self._weigh()
         self.learned_from_ = state["learned_from"]
         self.errors_ahead_ = np.array(state["errors_ahead"], dtype=np.float64).reshape(-1, len(self.warps_))

@@ -202,7 +202,7 @@ class GraphBatch:
         mean = first[self.outputs] / count
         return mean, np.maximum(second[self.outputs] / count - mean**2, 0)
 
-    def on_longest_paths(self, lengths: Floats, best: Floats, quantity: Floats) -> Floats:
+    def on_longest_paths(self, lengths: NDArray[np.floating], best: NDArray[np.floating], quantity: Floats) -> Floats:
         """Return the mean, over the longest paths from input to output, of the sum of a node quantity (M, C) along them.
 
         Parameters

@@ -200,6 +200,8 @@ def test_several_targets() -> None:
     with pytest.raises(InvalidDataError, match="expected measurements of shape"):
         averaged.partial_fit(NEW[:2], np.zeros((2, 3)))
     with pytest.raises(InvalidDataError, match="y_std of the shape of y"):
+        estimator.partial_fit(NEW[:2], np.zeros((2, 2)), y_std=np.ones(2))
+    with pytest.raises(InvalidDataError, match="y_std of the shape of y"):
         EmProx().fit(KNOWN, y, y_std=np.ones(60))
 
 
