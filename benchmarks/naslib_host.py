@@ -24,6 +24,7 @@ import torch
 from emprox import load_table
 from emprox.benchmark import commit, machine
 from emprox.integrations import naslib as plugs
+from emprox.report import Difference, paired_difference
 
 SIZES = (20, 50, 100)
 PREDICTORS = ("EmProx", "XGBoost", "MLP", "SemiNAS")
@@ -164,8 +165,8 @@ def run(args: argparse.Namespace) -> dict:
 def markdown(done: dict) -> str:
     """Return the tables of docs/naslib.md."""
     lines = [
-        "| labels | predictor | Kendall (sd) | EmProx better by (standard error) | better in | fit, s | query, ms |",
-        "|" + "---|" * 7,
+        "| labels | predictor | Kendall (sd) | EmProx better by (95 % interval) | fit, s | query, ms |",
+        "|" + "---|" * 6,
     ]
     for size in sorted({int(r["train_size"]) for r in done["evaluator"]}):
         ours = {r["seed"]: r for r in done["evaluator"] if r["predictor"] == "EmProx" and r["train_size"] == size}
@@ -174,25 +175,27 @@ def markdown(done: dict) -> str:
             if any(rows[seed]["test_sum"] != ours[seed]["test_sum"] for seed in rows):
                 raise SystemExit(f"{name} was scored on other test architectures than EmProx")
             tau = np.array([r["kendalltau"] for r in rows.values()])
-            gain = np.array([ours[seed]["kendalltau"] - r["kendalltau"] for seed, r in rows.items()])
-            paired = f"{gain.mean():.3f} ({gain.std(ddof=1) / len(gain) ** 0.5:.3f}) | {(gain > 0).sum()} of {len(gain)}"
+            gain = "" if name == "EmProx" else shown(paired_difference([ours[seed]["kendalltau"] for seed in rows], tau), 3)
             fit, query = (np.median([r[key] for r in rows.values()]) for key in ("fit_time", "query_time"))
-            paired = " | " if name == "EmProx" else paired
             lines.append(
-                f"| {size} | {name} | {tau.mean():.3f} ({tau.std(ddof=1):.3f}) | {paired} | {fit:.2f} | {1000 * query:.2f} |"
+                f"| {size} | {name} | {tau.mean():.3f} ({tau.std(ddof=1):.3f}) | {gain} | {fit:.2f} | {1000 * query:.2f} |"
             )
     marks = [key for key in done["search"][0] if key.startswith("best_")]
     titles = [f"best of {mark[5:]} (sd)" for mark in marks]
-    lines += ["", f"| optimizer | asks | {' | '.join(titles)} | last: better by (standard error) | s for a run |"]
+    lines += ["", f"| optimizer | asks | {' | '.join(titles)} | last: better by (95 % interval) | s for a run |"]
     lines.append("|" + "---|" * (len(marks) + 4))
     for name, ensemble in SEARCHES:
         rows = runs(done, name, ensemble)
         cells = [np.array([row[mark] for row in rows.values()]) for mark in marks]
-        shown = " | ".join(f"{cell.mean():.2f} ({cell.std(ddof=1):.2f})" for cell in cells)
-        gain = np.array([row[marks[-1]] - runs(done, name, "xgb")[seed][marks[-1]] for seed, row in rows.items()])
-        paired = "" if ensemble == "xgb" else f"{gain.mean():.2f} ({gain.std(ddof=1) / len(gain) ** 0.5:.2f})"
-        lines.append(f"| {name} | {ensemble} | {shown} | {paired} | {np.mean([r['seconds'] for r in rows.values()]):.0f} |")
+        best = " | ".join(f"{cell.mean():.2f} ({cell.std(ddof=1):.2f})" for cell in cells)
+        theirs = [runs(done, name, "xgb")[seed][marks[-1]] for seed in rows]
+        gain = "" if ensemble == "xgb" else shown(paired_difference(cells[-1], theirs), 2)
+        lines.append(f"| {name} | {ensemble} | {best} | {gain} | {np.mean([r['seconds'] for r in rows.values()]):.0f} |")
     return "\n".join(lines)
+
+
+def shown(difference: Difference, digits: int) -> str:
+    return f"{difference.mean:.{digits}f} ({difference.low:.{digits}f} to {difference.high:.{digits}f})"
 
 
 def runs(done: dict, name: str, ensemble: str) -> dict[int, dict]:
