@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,7 @@ from emprox.encoders import ENCODERS, Encoder, MetricEncoder, SequenceAutoencode
 from emprox.encoders.columns import ColumnEncoder
 from emprox.encoders.kernel import Kernel
 from emprox.errors import InvalidDataError, InvalidOptionError
+from emprox.estimators.averaging import WEIGHTS
 from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.estimators.warp import Warp
 from emprox.estimators.warped_kriging import WarpedKriging, score
@@ -106,6 +107,7 @@ class EmProx(ArchitectureRegressor):
     kind = "emprox"
     has_std = True
     several_targets = True
+    tunable: ClassVar = {"weights": [KRIGING, *WEIGHTS], "n_neighbors": [4, 8, 16, 32, 64]}
 
     def __init__(
         self,

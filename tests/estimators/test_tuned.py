@@ -107,10 +107,9 @@ def test_what_cannot_be_tuned(tmp_path: Path) -> None:
         make_estimator("rigde:tune=1").fit(KNOWN, accuracies(KNOWN))
 
 
-def test_a_network_can_be_tuned_saved_and_loaded(tmp_path: Path) -> None:
-    estimator = Tuned(estimator="mlp:epochs=2", seconds=LONG, max_settings=2, random_state=0).fit(
-        KNOWN[:12], accuracies(KNOWN[:12])
-    )
+@pytest.mark.parametrize("name", ["mlp:epochs=2", "emprox"])
+def test_what_was_tuned_is_saved_and_loaded(name: str, tmp_path: Path) -> None:
+    estimator = Tuned(estimator=name, seconds=LONG, max_settings=2, random_state=0).fit(KNOWN[:12], accuracies(KNOWN[:12]))
     estimator.save(tmp_path / "model")
     again = load(tmp_path / "model")
     assert again.settings_ == estimator.settings_
