@@ -20,6 +20,7 @@ TABLES ?= $(EMPROX_TABLES)
 bench: $(VENV)/.installed
 	$(BIN)/emprox bench --table nasbench201 $(if $(TABLES),--tables-root $(TABLES)) \
 	  --estimator xgboost --estimator emprox-paper:k=10 --estimator emprox-paper:k=60 \
+	  --estimator xgboost:encoding=features --estimator emprox \
 	  --train-size 121 --test-size 1000 --trials 20 --seed 0 --out benchmarks/results/nasbench201_121.json
 
 $(VENV)/.installed: setup.cfg pyproject.toml $(CONSTRAINTS)

@@ -52,12 +52,8 @@ LINES: dict[str, Callable[[str], EmProx]] = {
     "32 dimensions": lambda _: EmProx(encoder=MetricEncoder(embedding_size=32)),
     "MLKR": lambda _: EmProx(encoder=MLKREncoder()),
     "MLKR, kernel weights": lambda _: EmProx(encoder=MLKREncoder(), weights="kernel"),
-    "kernel weights, 32 neighbours": lambda _: EmProx(weights="kernel"),
+    "kernel weights, 32 neighbours": lambda _: EmProx(weights="kernel", n_neighbors=32),
     "inverse weights, 10 neighbours": lambda _: EmProx(weights="inverse", n_neighbors=10),
-    "kriging from 8 neighbours": lambda _: EmProx(exact_up_to=0, n_neighbors=8),
-    "kriging from 16 neighbours": lambda _: EmProx(exact_up_to=0, n_neighbors=16),
-    "kriging from 32 neighbours": lambda _: EmProx(exact_up_to=0, n_neighbors=32),
-    "kriging from 64 neighbours": lambda _: EmProx(exact_up_to=0, n_neighbors=64),
 }
 
 

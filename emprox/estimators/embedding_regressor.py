@@ -31,7 +31,7 @@ class EmbeddingRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Use it over embeddings of one's own, of anything. Distances are Euclidean, so bring columns to one scale first, for example
     with ``make_pipeline(StandardScaler(), EmbeddingRegressor())``. Fitting costs O(n^3), about .02 s at 100 rows, up to
-    `exact_up_to` rows, and a search for each row beyond.
+    `exact_up_to` rows, and much less beyond.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class EmbeddingRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """
 
     def __init__(
-        self, *, weights: str | Callable[[Floats], Floats] = KRIGING, n_neighbors: int = 32, exact_up_to: int = 1000
+        self, *, weights: str | Callable[[Floats], Floats] = KRIGING, n_neighbors: int = 10, exact_up_to: int = 1000
     ) -> None:
         self.weights = weights
         self.n_neighbors = n_neighbors

@@ -5,6 +5,8 @@ Letters: m queries, n known, k neighbours, dim dimensions of an embedding.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
@@ -14,6 +16,7 @@ from emprox.encoders.kernel import JITTER, Kernel
 __all__ = ["Kriging", "local_kriging"]
 
 Floats = NDArray[np.float64]
+Vectors = NDArray[np.floating]
 
 
 class Kriging:
@@ -68,8 +71,21 @@ class Kriging:
 
     def covariance(self, queries: Floats) -> Floats:
         """Return the covariance of the queries' scores without noise, (m, m)."""
-        half = solve_triangular(self._lower, self.kernel(self.embeddings, queries), lower=True, check_finite=False)
-        return self.kernel(queries, queries) - half.T @ half
+        known = self.projections(queries)
+        return self.kernel(queries, queries) - known @ known.T
+
+    def projections(self, queries: Floats) -> Floats:
+        """Return what is known of the queries' scores as vectors (m, n): their products are the covariance that is explained."""
+        return solve_triangular(self._lower, self.kernel(self.embeddings, queries), lower=True, check_finite=False).T
+
+    @cached_property
+    def projected_scores(self) -> Floats:
+        """The known scores (n,) in the same terms: a query's vector times them is its estimate."""
+        return np.asarray(solve_triangular(self._lower, self.scores, lower=True, check_finite=False), dtype=np.float64)
+
+    def unprojected(self, vectors: Floats) -> Floats:
+        """Return the weights of the known scores that vectors (m, n) stand for, (m, n)."""
+        return solve_triangular(self._lower, vectors.T, lower=True, trans="T", check_finite=False).T
 
     def weights(self, queries: Floats) -> Floats:
         """Return the weight of each known score in each estimate, (m, n); they need not be positive or sum to 1."""
@@ -88,9 +104,14 @@ class Kriging:
 
 
 def local_kriging(
-    kernel: Kernel, queries: Floats, neighbors: Floats, scores: Floats, variances: Floats
+    kernel: Kernel,
+    queries: Floats,
+    neighbors: Floats,
+    scores: Floats,
+    variances: Floats,
+    explained: tuple[Vectors, Vectors] | None = None,
 ) -> tuple[Floats, Floats, Floats]:
-    """Krige every query from its own neighbours, in one batch of small systems: O(k^3) for each query.
+    """Krige every query from its own neighbours, in one batch of small systems: O(k^3 + k^2 p) for each query.
 
     Parameters
     ----------
@@ -101,6 +122,9 @@ def local_kriging(
     scores : ndarray of shape (m, k)
     variances : ndarray of shape (m, k)
         Whole variances of the scores.
+    explained : pair of ndarray of shape (m, p) and (m, k, p), optional
+        Vectors of queries and neighbours whose products are the covariance that something else explains already
+        (`Kriging.projections`); scores are what it leaves.
 
     Returns
     -------
@@ -112,8 +136,13 @@ def local_kriging(
     diagonal = np.arange(covariance.shape[-1])
     covariance[:, diagonal, diagonal] += variances
     cross = kernel(queries[:, None], neighbors)[:, 0]
+    own: Floats | float = kernel.variance
+    if explained is not None:
+        of_queries, of_neighbors = explained
+        covariance -= of_neighbors @ of_neighbors.swapaxes(-1, -2)
+        cross -= (of_neighbors @ of_queries[..., None])[..., 0]
+        own = own - np.square(of_queries).sum(axis=-1)
     weights = np.asarray(np.linalg.solve(covariance, cross[..., None])[..., 0], dtype=np.float64)
-    explained = (weights * cross).sum(axis=1)
-    of_queries = np.maximum(kernel.variance - explained, 0) + kernel.noise + JITTER
+    left = np.maximum(own - (weights * cross).sum(axis=1), 0) + kernel.noise + JITTER
     estimates: Floats = (weights * scores).sum(axis=1)
-    return estimates, of_queries, weights
+    return estimates, left, weights

@@ -21,6 +21,10 @@ Ints = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 CALIBRATED = 500
 """Most places that are left out to see how well the others tell them."""
+LANDMARKS = 256
+"""Places that tell the local form what reaches far; a query costs their number times that of its neighbours squared."""
+TOLD = 1e9
+"""Variance of a landmark among the neighbours, which has told already what it knows."""
 CHUNK = 64
 """Queries of the local form at a time; their small matrices fit in a processor's cache."""
 
@@ -81,7 +85,11 @@ class ExactKriging:
 
 
 class LocalKriging:
-    """The nearest distinct places are neighbours; what was measured at one place counts as its mean.
+    """The nearest distinct places are neighbours, beside landmarks; what was measured at one place counts as its mean.
+
+    Landmarks, `LANDMARKS` places drawn with a fixed seed, tell every query what reaches far, and neighbours what the landmarks
+    leave open. Both together are kriging from landmarks and neighbours in one. As places are added some become landmarks in place
+    of others, so that it does not matter whether they came at once or one by one.
 
     Parameters
     ----------
@@ -89,6 +97,10 @@ class LocalKriging:
         As for `ExactKriging`.
     n_neighbors : int
         k.
+
+    References
+    ----------
+    Snelson and Ghahramani, *Local and Global Sparse Gaussian Process Approximations*, AISTATS 2007.
     """
 
     def __init__(self, kernels: Sequence[Kernel], embeddings: Vectors, scores: Floats, noise: Floats, n_neighbors: int) -> None:
@@ -103,9 +115,20 @@ class LocalKriging:
 
     def add(self, embeddings: Vectors, scores: Floats, noise: Floats) -> None:
         """Take in more known architectures."""
-        variances = noise + self.own
+        before, variances = len(self.places), noise + self.own
         self.variances = np.concatenate([self.variances, variances])
         self.places.add(embeddings, scores, variances)
+        landmarks = np.sort(np.argsort(np.random.default_rng(0).random(len(self.places)))[:LANDMARKS])
+        if np.isin(landmarks, self.places.of[len(self.places.of) - len(embeddings) :]).any():
+            self.landmarks, self.global_, before = landmarks, self._exact(landmarks), 0
+            self.known = [np.empty((0, len(self.landmarks)), np.float32) for _ in self.kernels]
+        new = self.places.embeddings[before:].astype(np.float64)
+        pairs = list(zip(self.known, self.global_, strict=True))
+        self.known = [np.concatenate([known, process.projections(new).astype(np.float32)]) for known, process in pairs]
+        told = [known @ process.projected_scores for known, process in zip(self.known, self.global_, strict=True)]
+        self.residuals = self.places.scores - np.column_stack(told)
+        self.spread = self.places.variances
+        self.spread[self.landmarks] = TOLD
 
     def mean(self, queries: Vectors) -> Floats:
         """Return the estimated scores, (m, T)."""
@@ -116,49 +139,61 @@ class LocalKriging:
         return self._from_places(queries, self.places.index.search(queries, self.n_neighbors)[1])
 
     def weights(self, query: Vectors) -> tuple[Floats, Ints, Floats]:
-        """Return distances, positions and weights (of the first target) of the neighbours of one query (1, dim).
+        """Return distances, positions and weights (of the first target) of landmarks and neighbours of one query (1, dim).
 
         The weight of a place is shared among what was measured there, by precision.
         """
         places, near = self.places, self.places.index.search(query, self.n_neighbors)[1]
-        known, variances = places.embeddings[near].astype(np.float64), places.variances[near, 0]
-        by_place = local_kriging(self.kernels[0], query.astype(np.float64), known, places.scores[near, 0], variances)[2][0]
-        members = np.flatnonzero(np.isin(places.of, near[0]))
+        of_query = self.global_[0].projections(query.astype(np.float64))
+        by_place = np.zeros(len(places))
+        by_place[near[0]] = self._local(0, query.astype(np.float64), near, of_query)[2][0]
+        by_place[self.landmarks] = self.global_[0].unprojected(of_query - by_place[near] @ self.known[0][near[0]])[0]
+        members = np.flatnonzero(by_place[places.of])
         of = places.of[members]
-        order = np.argsort(near[0])
-        weights = by_place[order][np.searchsorted(near[0][order], of)]
         distances = np.linalg.norm(places.embeddings[of] - query, axis=1).astype(np.float64)
-        return distances, members, weights * places.variances[of, 0] / self.variances[members, 0]
+        return distances, members, by_place[of] * places.variances[of, 0] / self.variances[members, 0]
 
     def around(self, queries: Vectors, most: int) -> list[Kriging]:
-        """Return exact processes over the nearest places of all queries together, the first `most` by distance."""
+        """Return exact processes over landmarks and the nearest places of all queries together, the first `most` by distance."""
         distances, near = self.places.index.search(queries, self.n_neighbors)
-        order = near.ravel()[np.argsort(distances.ravel(), kind="stable")]
+        order = np.concatenate([self.landmarks, near.ravel()[np.argsort(distances.ravel(), kind="stable")]])
         _, first = np.unique(order, return_index=True)
-        ids = order[np.sort(first)][:most]
-        noise = self.places.variances[ids] - self.own
-        return ExactKriging(self.kernels, self.places.embeddings[ids], self.places.scores[ids], noise).processes
+        return self._exact(order[np.sort(first)][:most])
 
     def left_out(self) -> Floats:
         """Return what the mean of each place differs from its estimate without it, in standard deviations, (P, T).
 
-        Of at most `CALIBRATED` places, drawn with a fixed seed.
+        Of at most `CALIBRATED` places that are no landmarks, drawn with a fixed seed; of the landmarks where there are no others.
         """
         places = self.places
-        chosen = np.random.default_rng(0).permutation(len(places))[:CALIBRATED]
+        chosen = np.setdiff1d(np.random.default_rng(0).permutation(len(places))[: CALIBRATED + LANDMARKS], self.landmarks)
+        if not len(chosen):
+            each = [(process.scores, *process.leave_one_out()) for process in self.global_]
+            return np.column_stack([(scores - means) / np.sqrt(variances) for scores, means, variances in each])
         near = places.index.search(places.embeddings[chosen], self.n_neighbors + 1)[1]
         others = np.argsort(near == chosen[:, None], axis=1, kind="stable")[:, :-1]
         means, variances = self._from_places(places.embeddings[chosen], np.take_along_axis(near, others, 1))
         return (places.scores[chosen] - means) / np.sqrt(variances - self.own + places.variances[chosen])
 
+    def _exact(self, ids: Ints) -> list[Kriging]:
+        """Return the exact processes over some places."""
+        noise = self.places.variances[ids] - self.own
+        return ExactKriging(self.kernels, self.places.embeddings[ids], self.places.scores[ids], noise).processes
+
     def _from_places(self, queries: Vectors, near: Ints) -> tuple[Floats, Floats]:
-        """Return means and variances of the scores from given places (m, k), (m, T) each."""
+        """Return means and variances of the scores from landmarks and given places (m, k), (m, T) each."""
         means, variances = np.empty((2, len(queries), len(self.kernels)))
-        scores, spread = self.places.scores, self.places.variances
-        for start in range(0, len(queries), CHUNK):
-            rows = slice(start, start + CHUNK)
-            q, ids = queries[rows].astype(np.float64), near[rows]
-            known = self.places.embeddings[ids].astype(np.float64)
-            for t, kernel in enumerate(self.kernels):
-                means[rows, t], variances[rows, t], _ = local_kriging(kernel, q, known, scores[ids, t], spread[ids, t])
+        for t, process in enumerate(self.global_):
+            for start in range(0, len(queries), CHUNK):
+                rows = slice(start, start + CHUNK)
+                q = queries[rows].astype(np.float64)
+                of_queries = process.projections(q)
+                found, variances[rows, t], _ = self._local(t, q, near[rows], of_queries)
+                means[rows, t] = of_queries @ process.projected_scores + found
         return means, variances
+
+    def _local(self, t: int, queries: Floats, near: Ints, of_queries: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return what neighbours (m, k) add to the estimates from the landmarks, the variances left, and the weights."""
+        neighbors = self.places.embeddings[near].astype(np.float64)
+        explained = (of_queries.astype(np.float32), self.known[t][near])
+        return local_kriging(self.kernels[t], queries, neighbors, self.residuals[near, t], self.spread[near, t], explained)

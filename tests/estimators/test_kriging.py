@@ -7,8 +7,10 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from emprox.encoders.kernel import JITTER, Kernel
+from emprox.estimators import processes
 from emprox.estimators.kriging import Kriging, local_kriging
 from emprox.estimators.places import Places
+from emprox.estimators.processes import ExactKriging, LocalKriging
 from emprox.estimators.warp import Warp
 
 RNG = np.random.default_rng(0)
@@ -54,6 +56,39 @@ def test_local_kriging_from_all_is_exact() -> None:
     np.testing.assert_allclose(means, process.predict(ASKED))
     np.testing.assert_allclose(variances, process.posterior(ASKED)[1])
     np.testing.assert_allclose(weights, process.weights(ASKED))
+
+
+def test_landmarks_and_neighbours_are_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Estimates, variances and weights are those of kriging from the landmarks and each query's own neighbours together."""
+    monkeypatch.setattr(processes, "LANDMARKS", 8)
+    known, noise = KNOWN.astype(np.float32), RNG.uniform(0, 1, (30, 1))
+    local = LocalKriging([KERNEL], known[:20], SCORES[:20, None], noise[:20], 5)
+    local.add(known[20:], SCORES[20:, None], noise[20:])
+    asked = ASKED.astype(np.float32)
+    means, variances = local.posterior(asked)
+    near = local.places.index.search(asked, 5)[1]
+    assert len(local.landmarks) == 8
+    for i, ids in enumerate(near):
+        used = np.union1d(ids, local.landmarks)
+        one = Kriging(KERNEL, known[used].astype(float), SCORES[used], noise[used, 0])
+        mean, variance = one.posterior(asked[i : i + 1].astype(float))
+        assert means[i, 0] == pytest.approx(mean[0], abs=1e-5)
+        assert variances[i, 0] == pytest.approx(variance[0], abs=1e-5)
+        _, members, weights = local.weights(asked[i : i + 1])
+        expected = np.zeros(30)
+        expected[used] = one.weights(asked[i : i + 1].astype(float))[0]
+        found = np.zeros(30)
+        found[members] = weights
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.isfinite(local.left_out()).all()
+
+
+def test_few_places_are_all_landmarks() -> None:
+    local = LocalKriging([KERNEL], KNOWN.astype(np.float32), SCORES[:, None], np.zeros((30, 1)), 5)
+    exact = ExactKriging([KERNEL], KNOWN.astype(np.float32), SCORES[:, None], np.zeros((30, 1)))
+    for mine, theirs in zip(local.posterior(ASKED.astype(np.float32)), exact.posterior(ASKED.astype(np.float32)), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
+    np.testing.assert_allclose(local.left_out(), exact.left_out())
 
 
 def test_places_are_worth_their_measurements() -> None:

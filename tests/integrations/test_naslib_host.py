@@ -169,7 +169,7 @@ class TestPredictor:
         predictor.set_hyperparams({"n_neighbors": 3})
         predictor.fit(KNOWN, Y)
         assert predictor.fitted.n_neighbors == 3
-        assert predictor.estimator.n_neighbors == 32
+        assert predictor.estimator.n_neighbors == 10
 
     def test_order_of_calls(self) -> None:
         from sklearn.exceptions import NotFittedError
