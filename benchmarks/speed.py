@@ -1,7 +1,8 @@
 """Seconds of the default `EmProx` from architecture strings: ``python benchmarks/speed.py --tables-root DIR``.
 
-NAS-Bench-201, one thread: fit at 121 and 10,000 labels, 5,000 queries at once, and one at a time; medians of `REPEATS`. The
-processor's seconds stand beside the clock's, which a busy machine stretches.
+NAS-Bench-201, one thread: fit at 121 to 10,000 labels, 5,000 queries at once, and one at a time; medians of `REPEATS`. Then one at
+a time, with standard deviations, in every space with 121 random architectures known. The processor's seconds stand beside
+the clock's, which a busy machine stretches.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from emprox import load_table
 from emprox.benchmark import commit, machine
 from emprox.estimators import EmProx
 from emprox.parallel import limit_threads
+from emprox.spaces import SPACES, get_space
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 KNOWN, ASKED, SINGLE, REPEATS = (121, 1000, 10_000), 5000, 100, 5
@@ -32,6 +34,15 @@ def seconds(call: Callable[[], object]) -> dict[str, float]:
         clock.append(time.perf_counter() - start)
         processor.append(time.process_time() - start_cpu)
     return {"clock": float(np.median(clock)), "processor": float(np.median(processor))}
+
+
+def single_query(name: str) -> dict[str, float]:
+    """Return milliseconds of a query of one architecture, with its standard deviation."""
+    space = get_space(name)
+    archs = space.sample(np.random.default_rng(0), KNOWN[0] + SINGLE)
+    estimator = EmProx().fit(archs[: KNOWN[0]], np.log(space.costs(archs[: KNOWN[0]])[:, 0]))
+    spent = seconds(lambda: [estimator.predict([arch], return_std=True) for arch in archs[KNOWN[0] :]])
+    return {kind: 1000 * value / SINGLE for kind, value in spent.items()}
 
 
 def main() -> None:
@@ -59,7 +70,10 @@ def main() -> None:
             }
             results.append(row)
             print(json.dumps(row), flush=True)
-    RESULTS.write_text(json.dumps({"machine": machine(), "commit": commit(), "results": results}, indent=1) + "\n")
+        alone = {name: single_query(name) for name in SPACES}
+    print(json.dumps(alone), flush=True)
+    facts = {"machine": machine(), "commit": commit(), "results": results, "single_query_with_std_ms": alone}
+    RESULTS.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":
