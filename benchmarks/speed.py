@@ -1,6 +1,6 @@
 """Seconds of the default `EmProx` from architecture strings: ``python benchmarks/speed.py --tables-root DIR``.
 
-NAS-Bench-201, one thread: fit at 121 to 10,000 labels, 5,000 queries at once, and one by one; medians of `REPEATS`. Then one by one,
+NAS-Bench-201, one thread: fit at 121 to 10,000 labels, 5,000 queries at once, one by one; medians of `REPEATS`. Then one by one,
 with standard deviations, in every space with 121 random architectures known. The processor's seconds stand beside
 the clock's, which a busy machine stretches.
 """
