@@ -2,11 +2,12 @@
 
     python benchmarks/build_bundled_table.py settings            # which data and recipe rank two seeds alike
     python benchmarks/build_bundled_table.py train               # all 5,425 classes, in a random order; can be stopped
+    python benchmarks/build_bundled_table.py proxies             # zero-cost proxies of the trained cells
     python benchmarks/build_bundled_table.py collect             # write the table of what is trained so far
     python benchmarks/build_bundled_table.py check --cells 20    # retrain a random sample, compare with the table
 
 A cell is trained with all its seeds at once (see `bundled_training`). Every finished cell is one line appended to a
-JSON-lines file; a rerun trains only what is missing.
+JSON-lines file; a rerun does only what is missing.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
+from bundled_proxies import NAMES as PROXIES
+from bundled_proxies import proxies_of
 from bundled_training import CHOSEN, SETTINGS, SPACE, Setting, train
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
@@ -58,11 +62,14 @@ def read_records(path: Path) -> list[dict]:
 
 def train_missing(cells: Sequence[Architecture], setting: Setting, seeds: int, path: Path, processes: int) -> list[dict]:
     """Train what the file does not hold yet, append each cell as it comes, return the records of all cells."""
+    return complete(cells, partial(_train_on_one_thread, seeds=seeds, setting=setting), path, processes)
+
+
+def complete(cells: Sequence[Architecture], make: Callable[[Architecture], dict], path: Path, processes: int) -> list[dict]:
+    """Make the records that the file does not hold yet, append each as it comes, return the records of all cells."""
     done = {record["architecture"] for record in read_records(path)}
     missing = [cell for cell in cells if str(cell) not in done]
-    results: Iterator[dict] = Parallel(n_jobs=processes, return_as="generator_unordered")(
-        delayed(_train_on_one_thread)(cell, seeds, setting) for cell in missing
-    )
+    results: Iterator[dict] = Parallel(n_jobs=processes, return_as="generator_unordered")(delayed(make)(cell) for cell in missing)
     with path.open("a") as file:
         if file.tell() and not path.read_text().endswith("\n"):
             file.write("\n")
@@ -126,8 +133,16 @@ def summary(records: Sequence[dict]) -> dict[str, object]:
     }
 
 
-def table_of(records: Sequence[dict]) -> PerformanceTable:
-    """Return the table of finished cells: means, spreads and counts over seeds, mean curves, costs of the trained network."""
+def table_of(records: Sequence[dict], proxies: Mapping[str, dict] | None = None) -> PerformanceTable:
+    """Return the table of finished cells: means, spreads and counts over seeds, mean curves, costs and proxies of the network.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        Trained cells.
+    proxies : mapping, optional
+        Architecture to its proxies by name.
+    """
     cells = tuple(SPACE.parse(record["architecture"]) for record in records)
     networks = [SETTINGS[CHOSEN].network(cell) for cell in cells]
     seeds = {name: [record[name] for record in records] for name in TARGETS}
@@ -145,14 +160,19 @@ def table_of(records: Sequence[dict]) -> PerformanceTable:
         columns={
             "parameters": np.array([network.parameters for network in networks]),
             "macs": np.array([network.macs for network in networks]),
+            **(
+                {}
+                if proxies is None
+                else {n: np.array([proxies[r["architecture"]][n] for r in records], dtype=np.float64) for n in PROXIES}
+            ),
         },
     )
 
 
-def collect(runs: Path) -> None:
+def collect(runs: Path, scored: Path) -> None:
     """Write the finished cells as the file that ships with the package, and print the figures of its chapter."""
     records = read_records(runs)
-    table = table_of(records)
+    table = table_of(records, {record["architecture"]: record["proxies"] for record in read_records(scored)})
     write_table(table, BUNDLED)
     connected = [record for record in records if SPACE.is_connected(SPACE.parse(record["architecture"]))]
     final = {name: table.targets[name] for name in TARGETS}
@@ -193,7 +213,7 @@ def check(cells: int, seed: int, processes: int) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["settings", "train", "collect", "check"])
+    parser.add_argument("command", choices=["settings", "train", "proxies", "collect", "check"])
     parser.add_argument("--work", type=Path, default=RESULTS / "bundled", help="folder of the JSON-lines files")
     parser.add_argument("--cells", type=int, help="of settings (80), train (all) and check (20)")
     parser.add_argument("--seeds", type=int, default=8, help="of settings and train")
@@ -202,13 +222,16 @@ def main() -> None:
     parser.add_argument("--names", nargs="+", default=list(SETTINGS), choices=list(SETTINGS), help="settings to compare")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    runs = arguments.work / "cells.jsonl"
+    runs, scored = arguments.work / "cells.jsonl", arguments.work / "proxies.jsonl"
     if arguments.command == "settings":
         compare_settings(arguments.names, arguments.seeds, arguments.cells or 80, arguments.work, arguments.processes)
     elif arguments.command == "train":
         train_missing(representatives()[: arguments.cells], SETTINGS[CHOSEN], arguments.seeds, runs, arguments.processes)
+    elif arguments.command == "proxies":
+        trained = [SPACE.parse(record["architecture"]) for record in read_records(runs)]
+        complete(trained, proxies_of, scored, arguments.processes)
     elif arguments.command == "collect":
-        collect(runs)
+        collect(runs, scored)
     elif not check(arguments.cells or 20, arguments.seed, arguments.processes):
         sys.exit("the retrained cells differ by more than seeds do; is this the recipe that made the table?")
 

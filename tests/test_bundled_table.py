@@ -116,6 +116,19 @@ class TestCollect:
         assert table.columns["parameters"].tolist() == [network.parameters for network in networks]
         assert table.columns["macs"].tolist() == [network.macs for network in networks]
 
+    def test_proxies_are_columns(self, script, tmp_path):
+        cells = [SPACE.parse(cell) for cell in CELLS]
+        found = script.complete(cells, script.proxies_of, tmp_path / "proxies.jsonl", processes=1)
+        assert found[0] == script.proxies_of(cells[0])
+        assert None not in found[0]["proxies"].values()
+        assert found[1]["proxies"]["grad_norm"] is not None
+        assert found[1]["proxies"]["jacov"] is None  # nothing reaches the output
+        records = [record(CELLS[0], [70.0, 74.0], 0.25), record(CELLS[1], [50.0, 51.0], 0.5)]
+        write_table(script.table_of(records, {r["architecture"]: r["proxies"] for r in found}), tmp_path / "t.csv")
+        columns = read_table(tmp_path / "t.csv").columns
+        assert columns["snip"].tolist() == [r["proxies"]["snip"] for r in found]
+        assert np.isnan(columns["jacov"]).tolist() == [False, True]
+
     def test_a_line_cut_short_is_trained_again(self, script, setting, tmp_path):
         cells, path = [SPACE.parse(cell) for cell in CELLS], tmp_path / "cells.jsonl"
         both = script.train_missing(cells, setting, 2, path, processes=1)
