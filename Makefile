@@ -31,6 +31,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml $(CONSTRAINTS)
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[xgboost-cpu,build,test,lint]'
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --no-deps timm  # without torchvision, which brings another torch
 	touch $@
 
 clean:
