@@ -22,10 +22,15 @@ from emprox.errors import EmproxError, InvalidDataError, InvalidOptionError, Sto
 
 if TYPE_CHECKING:
     from emprox.estimators import ArchitectureRegressor
-    from emprox.spaces import Architecture
+    from emprox.spaces import Architecture, ArchitectureFamily
     from emprox.tables import PerformanceTable
 
 __all__ = ["app", "main"]
+
+DEFAULT_SPACE = "nasbench201"
+"""Space of a column of architectures that tells none."""
+NETWORKS = "network"
+"""Family that an input shape is for, where no space is given."""
 
 app = typer.Typer(
     help="Estimate how good a neural architecture is before training it, from its nearest measured neighbours.",
@@ -39,6 +44,10 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 ModelOption = Annotated[Path, typer.Option("--model", "-m", help="Folder that `emprox fit` wrote.")]
+ShapeOption = Annotated[
+    str | None,
+    typer.Option(help="Shape of one input, 3,224,224, for modules and ONNX files that come without."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")]
 
 
@@ -54,7 +63,13 @@ def fit(
     results: Annotated[Path, typer.Argument(help="csv file with a column of architectures and a column of measurements.")],
     target: Annotated[str, typer.Option(help="Column to learn, such as val_accuracy.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the fitted model.")],
-    space: Annotated[str, typer.Option(help="Search space of the architectures.")] = "nasbench201",
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Search space of the architectures; told from the column by default, {DEFAULT_SPACE} where it tells none."
+        ),
+    ] = None,
+    input_shape: ShapeOption = None,
     architecture_column: Annotated[str, typer.Option(help="Column of architectures.")] = "architecture",
     std_column: Annotated[str | None, typer.Option(help="Column of the measurements' standard deviations.")] = None,
     estimator: Annotated[str, typer.Option(help="Estimator and options, name:key=value,...")] = "emprox",
@@ -64,7 +79,9 @@ def fit(
     from emprox.estimators import make_estimator
     from emprox.tables import read_csv
 
-    table = read_csv(results, space, target, architecture=architecture_column, std=std_column)
+    _see_local_modules()
+    family = _family(space, input_shape)
+    table = read_csv(results, family, target, architecture=architecture_column, std=std_column, default_space=DEFAULT_SPACE)
     model = make_estimator(estimator, space=table.space, random_state=seed)
     model.fit(table.architectures, table.targets[target], table.spreads.get(target))
     model.save(output)
@@ -73,8 +90,15 @@ def fit(
 
 @app.command()
 def estimate(
-    candidates: Annotated[str, typer.Argument(help="Text file with one architecture per line, or - for standard input.")],
+    candidates: Annotated[
+        list[str],
+        typer.Argument(
+            help="Text files with one architecture per line, - for standard input, or architectures: space:description, and for "
+            "models of networks package.module:factory and .onnx files."
+        ),
+    ],
     model: ModelOption,
+    input_shape: ShapeOption = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only this many, the highest estimates first.")] = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write csv instead of a table.")] = False,
@@ -85,7 +109,10 @@ def estimate(
     if as_json and as_csv:
         raise InvalidOptionError("choose one of --json and --csv")
     fitted = load(model)
-    texts = _read_lines(candidates)
+    _see_local_modules()
+    if input_shape is not None:
+        fitted.space_ = _family(fitted.space_.name, input_shape)
+    texts = [text for candidate in candidates for text in _texts(candidate, fitted.space_)]
     rows = _estimates(fitted, texts)
     if top is not None:
         rows = sorted(rows, key=lambda row: -row["estimate"])[:top]
@@ -103,12 +130,17 @@ def estimate(
 def explain(
     architecture: Annotated[str, typer.Argument(help="The architecture, in quotes.")],
     model: ModelOption,
+    input_shape: ShapeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the neighbours that an estimate is made of."""
     from emprox.estimators import EmProx
 
-    explanation = EmProx.load(model).explain(architecture)
+    _see_local_modules()
+    fitted = EmProx.load(model)
+    if input_shape is not None:
+        fitted.space_ = _family(fitted.space_.name, input_shape)
+    explanation = fitted.explain(architecture)
     if as_json:
         sys.stdout.write(_json(explanation) + "\n")
         return
@@ -253,6 +285,29 @@ def _estimates(fitted: ArchitectureRegressor, texts: list[str]) -> list[dict[str
         values, stds = fitted.predict(texts, return_std=True)
         return [{"architecture": t, "estimate": float(v), "std": float(s)} for t, v, s in zip(texts, values, stds, strict=True)]
     return [{"architecture": t, "estimate": float(v)} for t, v in zip(texts, fitted.predict(texts), strict=True)]
+
+
+def _family(space: str | None, input_shape: str | None) -> Any:
+    """Return what `get_family` and `infer_space` take; with an input shape, networks that take such inputs."""
+    if input_shape is None:
+        return space
+    from emprox.spaces import get_family
+
+    return get_family(f"{space or NETWORKS}:input_shape={input_shape.replace(',', 'x')}")
+
+
+def _see_local_modules() -> None:
+    """Let factories be found in the working directory, as ``python -m`` does."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+
+
+def _texts(candidate: str, family: ArchitectureFamily) -> list[str]:
+    """Return the architectures of one argument: itself, or the lines of the file that it names."""
+    from emprox.spaces.family import family_names
+
+    is_one = family.recognises(candidate) or candidate.partition(":")[0] in family_names()
+    return [candidate] if is_one else _read_lines(candidate)
 
 
 def _read_lines(source: str) -> list[str]:

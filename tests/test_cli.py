@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +188,53 @@ class TestErrors:
         assert emprox("fit").returncode == 2
         assert emprox_here("nothing").returncode == 2
         assert emprox_here("estimate", "x", "--model", "m", "--top", 0).returncode == 2
+
+
+class TestNetworks:
+    """Models of any network: factories, ONNX files and cells of search spaces in one column and one call."""
+
+    CELL = "nasbench201:|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
+
+    @pytest.fixture
+    def here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+        """A working directory with a module of factories and results of some networks."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        Path("cli_nets.py").write_text(
+            "from torch import nn\n\n"
+            "def net(width):\n    return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, 8, 3))\n\n"
+            "def small():\n    return net(8)\n\ndef large():\n    return net(64)\n\ndef middle():\n    return net(24)\n"
+        )
+        rows = ["cli_nets:small,70", "cli_nets:large,90", f"{self.CELL},93"]
+        Path("results.csv").write_text("\n".join(["architecture,val_accuracy", *rows]))
+        yield tmp_path
+        sys.modules.pop("cli_nets", None)
+
+    def fit(self, *more: object) -> subprocess.CompletedProcess[str]:
+        return emprox_here("fit", "results.csv", "--target", "val_accuracy", "-o", "model", *more)
+
+    def test_fit_estimate_explain(self, here: Path) -> None:
+        fitted = self.fit("--input-shape", "3,32,32")
+        assert "3 architectures of network:input_shape=3x32x32" in fitted.stdout, fitted.stderr
+        Path("more.txt").write_text("cli_nets:large\n")
+        asked = ("cli_nets:middle", self.CELL, "more.txt")
+        rows = json.loads(emprox_here("estimate", "--model", "model", *asked, "--json").stdout)
+        assert [row["architecture"] for row in rows] == ["cli_nets:middle", self.CELL, "cli_nets:large"]
+        assert rows[1]["estimate"] > rows[0]["estimate"]
+        at_another_size = json.loads(
+            emprox_here("estimate", "--model", "model", "cli_nets:middle", "--input-shape", "3,64,64", "--json").stdout
+        )
+        assert at_another_size[0]["estimate"] != rows[0]["estimate"]
+        text = emprox_here("explain", "cli_nets:middle", "--model", "model").stdout
+        assert all(name in text for name in ("cli_nets:middle", "cli_nets:small", self.CELL))
+        shell = emprox("estimate", "--model", "model", "cli_nets:middle", "--json")
+        assert json.loads(shell.stdout)[0]["estimate"] == pytest.approx(rows[0]["estimate"]), shell.stderr
+
+    def test_errors(self, here: Path) -> None:
+        fails(self.fit(), "line 2", "without an example input", "--input-shape")
+        fails(self.fit("--input-shape", "3,big"), "shape of one input")
+        fails(self.fit("--space", "nasbench201", "--input-shape", "3,8,8"), "nasbench201 has no options")
+        assert self.fit("--space", "network:input_shape=3x8x8").returncode == 0
+        fails(emprox_here("estimate", "--model", "model", "cli_nets:none"), "has no attribute 'none'")
+        fails(emprox_here("estimate", "--model", "model", "none.onnx"), "none.onnx")
+        fails(self.fit("--input-shape", "3,8,8", "--estimator", "seminas"), "network is an open family")

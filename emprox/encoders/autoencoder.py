@@ -17,7 +17,7 @@ from emprox.encoders.recurrent import EncoderDecoder
 from emprox.encoders.training import read_weights, seeded, train, write_weights
 from emprox.encodings import SequenceEncoding
 from emprox.errors import InvalidOptionError
-from emprox.spaces import Architecture, SearchSpace, as_architectures, get_space, infer_space
+from emprox.spaces import Architecture, ArchitectureFamily, SearchSpace, as_architectures, get_space, infer_space
 from emprox.validation import check_at_least
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class SequenceAutoencoder(Encoder):
 
     def __init__(
         self,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         *,
         hidden_size: int = 32,
         epochs: int = 50,
@@ -117,7 +117,7 @@ class SequenceAutoencoder(Encoder):
         """
         self._check_options()
         architectures = list(architectures)
-        space = infer_space(architectures, self.space)
+        space = get_space(infer_space(architectures, self.space))
         tokens = SequenceEncoding(space).transform(as_architectures(architectures, space))
         with seeded(self.random_state, self.device):
             self._build(space)

@@ -21,10 +21,9 @@ from sklearn.utils.validation import check_is_fitted
 from emprox.encoders.base import ENCODERS, Encoder
 from emprox.encoders.kernel import Kernel, draw
 from emprox.encodings import ENCODINGS, get_encoding
-from emprox.encodings.blocks import BlockEncoding
 from emprox.errors import CorruptFileError, InvalidOptionError
 from emprox.registry import nearest
-from emprox.spaces import Architecture, SearchSpace, as_architectures, get_space, infer_space
+from emprox.spaces import Architecture, ArchitectureFamily, as_architectures, get_family, infer_space
 from emprox.validation import as_targets, check_at_least
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ class ColumnEncoder(Encoder):
 
     Attributes
     ----------
+    features_ : sequence of str or FrozenEstimator
+        What is scaled.
     mean_, unit_ : ndarray of shape (C,)
         Mean of each column, and its scale.
     projection_ : ndarray of shape (C, dim)
@@ -60,8 +61,8 @@ class ColumnEncoder(Encoder):
         where the subclass learns none.
     """
 
-    space: str | SearchSpace | None
-    features: Sequence[str | FrozenEstimator]
+    space: str | ArchitectureFamily | None
+    features: Sequence[str | FrozenEstimator] | None
     embedding_size: int
     max_labels: int
 
@@ -95,7 +96,7 @@ class ColumnEncoder(Encoder):
         described = list(architectures)
         self.space_ = infer_space(described, self.space)
         known = as_architectures(described, self.space_)
-        self.sources_ = [get_encoding(item, self.space_) if isinstance(item, str) else item.estimator for item in self.features]
+        self._set_sources()
         columns = self._columns(known)
         seen = np.concatenate([self._reference(), columns])
         self._standardise(seen)
@@ -149,10 +150,10 @@ class ColumnEncoder(Encoder):
         if len({item.kind for item in nested}) < len(nested):
             raise InvalidOptionError("two encoders of one kind among the features cannot be saved")
         return {
-            "space": self.space_.name,
+            "space": self.space_.setting,
             "features": [
                 {"kind": source.kind, "state": source.write(folder)} if isinstance(source, Encoder) else item
-                for item, source in zip(self.features, self.sources_, strict=True)
+                for item, source in zip(self.features_, self.sources_, strict=True)
             ],
             "options": self._options(),
             "kernels": [asdict(kernel) for kernel in self.kernels_],
@@ -170,8 +171,8 @@ class ColumnEncoder(Encoder):
             for item in state["features"]
         ]
         encoder = cls(**{"space": state["space"], "features": features, **state["options"]})
-        encoder.space_ = get_space(state["space"])
-        encoder.sources_ = [get_encoding(item, encoder.space_) if isinstance(item, str) else item.estimator for item in features]
+        encoder.space_ = get_family(state["space"])
+        encoder._set_sources()
         encoder.kernels_ = tuple(Kernel.from_dict(fields) for fields in state["kernels"])
         try:
             arrays = load_file(folder / ARRAYS)
@@ -183,9 +184,9 @@ class ColumnEncoder(Encoder):
     def _check_options(self) -> None:
         check_at_least("embedding_size", self.embedding_size, 2)
         check_at_least("max_labels", self.max_labels, 1)
-        if not self.features:
+        if self.features is not None and not self.features:
             raise InvalidOptionError("features must name at least one encoding, such as 'blocks'")
-        for item in self.features:
+        for item in self.features or ():
             if isinstance(item, str) and item not in ENCODINGS.names():
                 raise InvalidOptionError(f"no encoding is called {item!r}; {nearest(item, ENCODINGS.names())}")
             fitted = isinstance(item, FrozenEstimator) and isinstance(item.estimator, Encoder)
@@ -193,6 +194,11 @@ class ColumnEncoder(Encoder):
                 raise InvalidOptionError(
                     f"features are names of encodings, or fitted encoders in sklearn.frozen.FrozenEstimator, got {item!r}"
                 )
+
+    def _set_sources(self) -> None:
+        """Set what is scaled and its sources, by default the encoding that suits the family."""
+        self.features_ = (self.space_.default_encoding,) if self.features is None else self.features
+        self.sources_ = [get_encoding(item, self.space_) if isinstance(item, str) else item.estimator for item in self.features_]
 
     def _columns(self, architectures: list[Architecture]) -> Floats:
         """Return the columns of all features, (n, C)."""
@@ -202,19 +208,19 @@ class ColumnEncoder(Encoder):
 
     def _reference(self) -> Floats:
         """Return the columns of architectures drawn from the space, (R, C)."""
-        if all(isinstance(item, str) for item in self.features):
-            return _reference(self.space_, tuple(str(item) for item in self.features))
-        return self._columns(self.space_.sample(np.random.default_rng(0), REFERENCE_SIZE))
+        if all(isinstance(item, str) for item in self.features_):
+            return _reference(self.space_, tuple(str(item) for item in self.features_))
+        return self._columns(self.space_.references(REFERENCE_SIZE))
 
     @property
     def _blocks(self) -> dict[str, slice]:
         """Name of each block to its columns."""
         blocks: dict[str, slice] = {}
         start = 0
-        for item, source in zip(self.features, self.sources_, strict=True):
+        for item, source in zip(self.features_, self.sources_, strict=True):
             title = item if isinstance(item, str) else item.estimator.kind
             size = len(_names(source))
-            own = source.blocks if isinstance(source, BlockEncoding) else {title: slice(0, size)}
+            own = getattr(source, "blocks", None) or {title: slice(0, size)}
             blocks |= {name: slice(start + columns.start, start + columns.stop) for name, columns in own.items()}
             start += size
         return blocks
@@ -236,7 +242,7 @@ def _names(source: Any) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=16)
-def _reference(space: SearchSpace, features: tuple[str, ...]) -> Floats:
-    """Return the columns of `REFERENCE_SIZE` architectures of a space, (R, C)."""
-    drawn = space.sample(np.random.default_rng(0), REFERENCE_SIZE)
+def _reference(space: ArchitectureFamily, features: tuple[str, ...]) -> Floats:
+    """Return the columns of `REFERENCE_SIZE` architectures of a space, (R, C); R is 0 where none can be drawn."""
+    drawn = space.references(REFERENCE_SIZE)
     return np.column_stack([get_encoding(name, space).transform(drawn) for name in features]).astype(np.float64)

@@ -19,7 +19,7 @@ from emprox.encoders.columns import ColumnEncoder
 from emprox.encoders.kernel import MAX_LABELS, Kernel, ScalePrior, learn_scales, squared_distances
 from emprox.encodings.blocks import BLOCKS
 from emprox.errors import InvalidOptionError
-from emprox.spaces import SearchSpace
+from emprox.spaces import ArchitectureFamily
 
 if TYPE_CHECKING:
     from typing import Self
@@ -43,10 +43,11 @@ class MetricEncoder(ColumnEncoder):
     Parameters
     ----------
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
-    features : sequence of str or FrozenEstimator
-        What is scaled: names of encodings (``blocks`` has its own blocks, any other is one block), or fitted encoders in
-        ``sklearn.frozen.FrozenEstimator``, whose embedding is one block.
+        The search space, or other family; None takes it from the architectures.
+    features : sequence of str or FrozenEstimator, optional
+        What is scaled: names of encodings (``blocks`` and ``network`` have their own blocks, any other is one block), or fitted
+        encoders in ``sklearn.frozen.FrozenEstimator``, whose embedding is one block. None is the encoding that suits the family:
+        ``blocks`` for search spaces.
     embedding_size : int
         Most dimensions of the embedding, at least 2; half for each distance.
     max_labels : int
@@ -81,9 +82,9 @@ class MetricEncoder(ColumnEncoder):
 
     def __init__(
         self,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         *,
-        features: Sequence[str | FrozenEstimator] = ("blocks",),
+        features: Sequence[str | FrozenEstimator] | None = None,
         embedding_size: int = 64,
         max_labels: int = MAX_LABELS,
         without: Sequence[str] = (),
@@ -113,7 +114,7 @@ class MetricEncoder(ColumnEncoder):
         super()._check_options()
         if unknown := set(self.without) - set(BLOCKS):
             raise InvalidOptionError(f"without names {sorted(unknown)}, expected some of {', '.join(BLOCKS)}")
-        if self.without and set(self.without) == set(BLOCKS) and tuple(self.features) == ("blocks",):
+        if self.without and set(self.without) == set(BLOCKS) and self.features in (None, ("blocks",), ["blocks"]):
             raise InvalidOptionError("without leaves no block; name fewer")
 
     def _options(self) -> dict[str, Any]:

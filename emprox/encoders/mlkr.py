@@ -15,7 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from emprox.encoders.columns import ColumnEncoder
 from emprox.encoders.kernel import MAX_LABELS, squared_distances
 from emprox.encoders.metric import principal_axes
-from emprox.spaces import SearchSpace
+from emprox.spaces import ArchitectureFamily
 from emprox.validation import check_at_least
 
 __all__ = ["MLKREncoder"]
@@ -35,8 +35,8 @@ class MLKREncoder(ColumnEncoder):
     Parameters
     ----------
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
-    features : sequence of str or FrozenEstimator
+        The search space, or other family; None takes it from the architectures.
+    features : sequence of str or FrozenEstimator, optional
         As in `MetricEncoder`.
     embedding_size : int
         Most dimensions of the embedding, at least 2.
@@ -62,9 +62,9 @@ class MLKREncoder(ColumnEncoder):
 
     def __init__(
         self,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         *,
-        features: Sequence[str | FrozenEstimator] = ("blocks",),
+        features: Sequence[str | FrozenEstimator] | None = None,
         embedding_size: int = 8,
         pull: float = 0.1,
         max_labels: int = MAX_LABELS,

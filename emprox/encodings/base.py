@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emprox.registry import Registry
-from emprox.spaces import Architecture, SearchSpace, get_space
+from emprox.spaces import Architecture, ArchitectureFamily, SearchSpace, get_family, get_space
 
-__all__ = ["ENCODINGS", "Encoding", "JoinedEncoding", "get_encoding"]
+__all__ = ["ENCODINGS", "Encoding", "JoinedEncoding", "SpaceEncoding", "get_encoding"]
 
 
 class Encoding(ABC):
-    """A fixed map from architectures of one search space to rows of numbers.
+    """A fixed map from architectures of one family to rows of numbers.
 
     Parameters
     ----------
-    space : str or SearchSpace
-        The search space whose architectures are encoded.
+    space : str or ArchitectureFamily
+        The search space, or other family, whose architectures are encoded.
     """
 
     takes_known: ClassVar[bool] = False
@@ -29,8 +29,8 @@ class Encoding(ABC):
     known: Any = None
     """What such an encoding takes its columns from, or None."""
 
-    def __init__(self, space: str | SearchSpace) -> None:
-        self.space = get_space(space)
+    def __init__(self, space: str | ArchitectureFamily) -> None:
+        self.space = get_family(space)
 
     @property
     @abstractmethod
@@ -41,12 +41,27 @@ class Encoding(ABC):
     def transform(self, architectures: Sequence[Architecture]) -> NDArray[Any]:
         """Return the encoding, ndarray of shape (n_archs, len(names))."""
 
+    @property
+    def blocks(self) -> Mapping[str, slice]:
+        """Name of each group of columns that belong together, to its columns; none where all are one group."""
+        return {}
+
+
+class SpaceEncoding(Encoding):
+    """An encoding of what search spaces alone have: cells, choices, operators of their own."""
+
+    space: SearchSpace
+
+    def __init__(self, space: str | ArchitectureFamily) -> None:
+        super().__init__(get_space(space))
+
 
 ENCODINGS: Registry[type[Encoding]] = Registry(
     "encoding",
     {
         "blocks": "emprox.encodings.blocks:BlockEncoding",
         "features": "emprox.encodings.features:FeatureEncoding",
+        "network": "emprox.encodings.networks:NetworkEncoding",
         "onehot": "emprox.encodings.tabular:OneHotEncoding",
         "path": "emprox.encodings.tabular:PathEncoding",
         "proxies": "emprox.proxies.encoding:ProxyEncoding",
@@ -82,15 +97,15 @@ class JoinedEncoding(Encoding):
         return np.concatenate([part.transform(architectures) for part in self.parts], axis=1)
 
 
-def get_encoding(name: str, space: str | SearchSpace, known: Any = None) -> Encoding:
+def get_encoding(name: str, space: str | ArchitectureFamily, known: Any = None) -> Encoding:
     """Return the encoding of that name for a search space, or several side by side, joined by ``+``.
 
     Parameters
     ----------
     name : str
         A registered name, or several: ``features+proxies``.
-    space : str or SearchSpace
-        The search space.
+    space : str or ArchitectureFamily
+        The search space, or other family.
     known : optional
         For encodings with `Encoding.takes_known`, such as ``proxies``: what is known of architectures; others do without.
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from emprox.encodings.base import Encoding
-from emprox.spaces import Architecture, CellBatch, SearchSpace
+from emprox.encodings.base import SpaceEncoding
+from emprox.spaces import Architecture, ArchitectureFamily, CellBatch
 from emprox.spaces.graph_batch import GraphBatch
 
 __all__ = ["CellEncoding"]
@@ -22,10 +22,10 @@ CHUNK = 4000
 """Architectures at a time; bounds memory."""
 
 
-class CellEncoding(Encoding):
+class CellEncoding(SpaceEncoding):
     """An encoding by the graph of the cell, in which dead operators are gone and those that change nothing are wires."""
 
-    def __init__(self, space: str | SearchSpace) -> None:
+    def __init__(self, space: str | ArchitectureFamily) -> None:
         super().__init__(space)
         passive = self.space.contracted | self.space.wiring | self.space.removed
         self._numbers = [number for number, op in enumerate(self.space.ops) if op not in passive]

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from emprox.encodings.base import Encoding
-from emprox.spaces import Architecture, SearchSpace
+from emprox.encodings.base import SpaceEncoding
+from emprox.spaces import Architecture, ArchitectureFamily
 from emprox.spaces.sequences import FORMATS
 
 __all__ = ["SequenceEncoding"]
 
 
-class SequenceEncoding(Encoding):
+class SequenceEncoding(SpaceEncoding):
     """Architectures as token sequences of fixed length, and back.
 
     A cell is written node by node (`CellSequence`, 35 tokens for NAS-Bench-201), a space of two cells or a
@@ -36,7 +36,7 @@ class SequenceEncoding(Encoding):
     True
     """
 
-    def __init__(self, space: str | SearchSpace) -> None:
+    def __init__(self, space: str | ArchitectureFamily) -> None:
         super().__init__(space)
         self._format = FORMATS.get(self.space.sequence_by)(self.space)
 

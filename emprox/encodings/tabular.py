@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from emprox.encodings.base import Encoding
+from emprox.encodings.base import SpaceEncoding
 from emprox.errors import InvalidOptionError
-from emprox.spaces import Architecture, SearchSpace
+from emprox.spaces import Architecture, ArchitectureFamily
 
 __all__ = ["MAX_PATHS", "OneHotEncoding", "PathEncoding"]
 
@@ -19,7 +19,7 @@ MAX_PATHS = 20_000
 """Largest number of columns of a path encoding."""
 
 
-class OneHotEncoding(Encoding):
+class OneHotEncoding(SpaceEncoding):
     """The options of all choices as indicators, or, in a space without choices, the adjacency matrix and the ops of all nodes.
 
     30 columns for NAS-Bench-201, 36 for NAS-Bench-101.
@@ -56,7 +56,7 @@ class OneHotEncoding(Encoding):
         return columns
 
 
-class PathEncoding(Encoding):
+class PathEncoding(SpaceEncoding):
     """Whether each possible path of ops leads from input to output (155 columns for NAS-Bench-201).
 
     ``none`` counts as an op, as in the published encoding. For cells with short paths and few ops only.
@@ -71,7 +71,7 @@ class PathEncoding(Encoding):
     White et al., *BANANAS: Bayesian Optimization with Neural Architectures for Neural Architecture Search*, AAAI 2021.
     """
 
-    def __init__(self, space: str | SearchSpace) -> None:
+    def __init__(self, space: str | ArchitectureFamily) -> None:
         super().__init__(space)
         columns = sum(len(self.space.ops) ** length for length in self._lengths)
         if columns > MAX_PATHS:

@@ -17,7 +17,7 @@ from emprox.errors import CorruptFileError, InvalidDataError, InvalidOptionError
 from emprox.estimators.scorer import Scorer
 from emprox.persistence import read_folder, write_folder
 from emprox.registry import Registry, nearest, parse_spec
-from emprox.spaces import Architecture, SearchSpace, as_architectures, get_space, infer_space
+from emprox.spaces import Architecture, ArchitectureFamily, as_architectures, get_family, infer_space
 from emprox.validation import as_measurements, as_rows
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
 
     Attributes
     ----------
-    space_ : SearchSpace
-        The search space of the training architectures.
+    space_ : ArchitectureFamily
+        The search space, or other family, of the training architectures.
     architectures_ : list of Architecture
         The measured architectures.
     y_ : ndarray of shape (n_known,)
@@ -54,7 +54,7 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     """Whether `fit` takes measurements of shape (n_known, n_targets) as well."""
     tunable: ClassVar[Mapping[str, Any]] = {}
     """Options that `Tuned` searches: name to a list of values or a ``scipy.stats`` distribution."""
-    space: str | SearchSpace | None
+    space: str | ArchitectureFamily | None
 
     def fit(self, architectures: Iterable[Any], y: ArrayLike, y_std: ArrayLike | None = None) -> Self:
         """Learn from measured architectures.
@@ -166,8 +166,8 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
         def write(staging: Path) -> dict[str, Any]:
             return {
                 "kind": self.kind,
-                "space": self.space_.name,
-                "options": self._options() | {"space": self.space_.name},
+                "space": self.space_.setting,
+                "options": self._options() | {"space": self.space_.setting},
                 "known": {
                     "architectures": [str(a) for a in self.architectures_],
                     "y": self.y_.tolist(),
@@ -190,8 +190,8 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     def _restore(cls, folder: Path, manifest: dict[str, Any]) -> Self:
         known = manifest["known"]
         estimator = cls(**manifest["options"])
-        estimator.space_ = get_space(manifest["space"])
-        estimator.architectures_ = as_architectures(known["architectures"], estimator.space_)
+        estimator.space_ = get_family(manifest["space"])
+        estimator.architectures_ = [estimator.space_.restore(text) for text in known["architectures"]]
         estimator.y_ = np.array(known["y"], dtype=np.float64)
         estimator.y_std_ = None if known["y_std"] is None else np.array(known["y_std"], dtype=np.float64)
         estimator._read_state(folder, manifest["state"])

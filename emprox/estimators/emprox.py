@@ -25,7 +25,7 @@ from emprox.estimators.warp import Warp
 from emprox.estimators.warped_kriging import WarpedKriging, score
 from emprox.estimators.weighing import KRIGING, check_weighing, kernels_over, make_weigher
 from emprox.index import EmbeddingIndex
-from emprox.spaces import Architecture, SearchSpace
+from emprox.spaces import Architecture, ArchitectureFamily
 from emprox.validation import as_measurements, check_at_least
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class EmProx(ArchitectureRegressor):
     Parameters
     ----------
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
+        The search space, or other family; None takes it from the architectures.
     encoder : Encoder or None
         Embeds architectures; fitted on the measured ones. None is `MetricEncoder`. An encoder fitted
         beforehand on more architectures goes in as ``sklearn.frozen.FrozenEstimator(encoder)``.
@@ -112,7 +112,7 @@ class EmProx(ArchitectureRegressor):
     def __init__(
         self,
         *,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         encoder: Encoder | None = None,
         weights: str | Callable[[Floats], Floats] = KRIGING,
         n_neighbors: int = 10,
@@ -131,7 +131,7 @@ class EmProx(ArchitectureRegressor):
         cls,
         k: int = 10,
         *,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         hidden_size: int = 32,
         epochs: int = 50,
         random_state: int | None = None,
@@ -258,7 +258,7 @@ class EmProx(ArchitectureRegressor):
         estimate, std, lower, upper = (self._shaped(each)[0].tolist() for each in answers if each is not None)
         first = self.y_.reshape(len(self.y_), -1)[:, 0]
         return {
-            "architecture": str(queried[0]),
+            "architecture": self.space_.label(queried[0]),
             "estimate": estimate,
             "std": std,
             "interval": [lower, upper],
@@ -266,7 +266,7 @@ class EmProx(ArchitectureRegressor):
             "share_shown": float(np.abs(weights[shown]).sum() / total) if total else 1.0,
             "neighbors": [
                 {
-                    "architecture": str(self.architectures_[neighbors[i]]),
+                    "architecture": self.space_.label(self.architectures_[neighbors[i]]),
                     "distance": float(distances[i]),
                     "weight": float(weights[i]),
                     "value": float(first[neighbors[i]]),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from emprox.encoders.training import train
 from emprox.encodings import get_encoding
 from emprox.estimators.neural import NeuralRegressor
-from emprox.spaces import Architecture, SearchSpace
+from emprox.spaces import Architecture, ArchitectureFamily
 from emprox.validation import check_at_least
 
 __all__ = ["BANANAS", "MLP"]
@@ -61,7 +61,7 @@ class MLP(NeuralRegressor):
     Parameters
     ----------
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
+        The search space, or other family; None takes it from the architectures.
     encoding : str
         Name of an encoding, such as ``onehot`` or ``path``.
     layers, width : int
@@ -93,7 +93,7 @@ class MLP(NeuralRegressor):
     def __init__(
         self,
         *,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         encoding: str = "onehot",
         layers: int = 20,
         width: int = 20,
@@ -159,7 +159,7 @@ class BANANAS(MLP):
     Parameters
     ----------
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
+        The search space, or other family; None takes it from the architectures.
     members : int
         M, networks.
     encoding : str
@@ -179,7 +179,7 @@ class BANANAS(MLP):
     def __init__(
         self,
         *,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         members: int = 3,
         encoding: str = "path",
         layers: int = 20,

@@ -19,7 +19,7 @@ from emprox.encoders.training import train
 from emprox.encodings import SequenceEncoding
 from emprox.errors import InvalidArchitectureError, InvalidOptionError
 from emprox.estimators.neural import NeuralRegressor
-from emprox.spaces import Architecture, SearchSpace
+from emprox.spaces import Architecture, ArchitectureFamily, get_space
 from emprox.validation import check_at_least
 
 __all__ = ["NAO", "SemiNAS"]
@@ -70,7 +70,7 @@ class NAO(NeuralRegressor):
     Parameters
     ----------
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
+        The search space, or other family; None takes it from the architectures.
     hidden_size, head_size : int
         H, also the dimension of the embedding, and the width of the head's inner layer.
     epochs, batch_size : int
@@ -113,7 +113,7 @@ class NAO(NeuralRegressor):
     def __init__(
         self,
         *,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         hidden_size: int = 64,
         head_size: int = 16,
         epochs: int = 50,
@@ -236,7 +236,7 @@ class SemiNAS(NAO):
     Parameters
     ----------
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
+        The search space, or other family; None takes it from the architectures.
     unlabelled : int or None
         Random architectures of the space that get a pseudo-label; None takes as many as are measured.
     repeats : int
@@ -258,7 +258,7 @@ class SemiNAS(NAO):
     def __init__(
         self,
         *,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         unlabelled: int | None = None,
         repeats: int = 10,
         hidden_size: int = 64,
@@ -299,7 +299,7 @@ class SemiNAS(NAO):
     def _train(self, inputs: Tensor, targets: Tensor, weights: Tensor) -> list[float]:
         first = super()._train(inputs, targets, weights)
         rng = np.random.default_rng(int(torch.randint(2**31, ())))
-        drawn = self.space_.sample(rng, self.unlabelled or len(inputs))
+        drawn = get_space(self.space_).sample(rng, self.unlabelled or len(inputs))
         guesses = torch.from_numpy(self._outputs(drawn)[0]).float().to(self.device)
         inputs = torch.cat([inputs.repeat(self.repeats, 1), self._inputs(drawn)])
         targets = torch.cat([targets.repeat(self.repeats), guesses])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emprox.errors import InvalidOptionError
 from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.registry import nearest
-from emprox.spaces import Architecture, SearchSpace, Traits, get_space
+from emprox.spaces import Architecture, ArchitectureFamily, Traits, get_space
 from emprox.spaces.graph_batch import GraphBatch
 
 __all__ = ["SIGNALS", "OneNumber"]
@@ -22,24 +22,25 @@ REFERENCE_SIZE = 1000
 """Architectures drawn from the space whose numbers ranks are taken among."""
 
 
-def log_parameters(space: SearchSpace, architectures: list[Architecture]) -> Floats:
+def log_parameters(space: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
     """Return the logarithm of the network's parameters."""
     return np.log1p(space.costs(architectures)[:, 0])
 
 
-def log_macs(space: SearchSpace, architectures: list[Architecture]) -> Floats:
+def log_macs(space: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
     """Return the logarithm of the network's multiply-accumulates."""
     return np.log1p(space.costs(architectures)[:, 1])
 
 
-def log_path_norm(space: SearchSpace, architectures: list[Architecture]) -> Floats:
+def log_path_norm(space: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
     """Return the logarithm of the network's analytic path-norm; a network whose output is constant gets 0, the least."""
-    norms = space.path_norms(architectures)
+    norms = get_space(space).path_norms(architectures)
     return np.where(np.isfinite(norms), norms, 0)
 
 
-def log_convolutions(space: SearchSpace, architectures: list[Architecture]) -> Floats:
+def log_convolutions(space: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
     """Return the logarithm of one plus the number of live operators with weights; of all where the space tells no traits."""
+    space = get_space(space)
     batch = GraphBatch.from_cells(space.cells(architectures), space)
     weighted = np.array([not space.traits or space.traits.get(op, Traits()).layers > 0 for op in space.ops])
     live = (batch.kinds >= 0) & weighted[batch.kinds]
@@ -49,7 +50,7 @@ def log_convolutions(space: SearchSpace, architectures: list[Architecture]) -> F
 PARTS = (log_macs, log_parameters, log_path_norm, log_convolutions)
 
 
-def size(space: SearchSpace, architectures: list[Architecture]) -> Floats:
+def size(space: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
     """Return the mean rank of the four numbers above among fixed random architectures of the space, between 0 and 1."""
     ranks = [
         np.interp(part(space, architectures), reference, np.linspace(0, 1, len(reference)))
@@ -64,7 +65,7 @@ def _reference(space: str) -> list[NDArray[np.float64]]:
     return [np.sort(part(get_space(space), drawn)) for part in PARTS]
 
 
-SIGNALS: dict[str, Callable[[SearchSpace, list[Architecture]], Floats]] = {
+SIGNALS: dict[str, Callable[[ArchitectureFamily, list[Architecture]], Floats]] = {
     "macs": log_macs,
     "params": log_parameters,
     "pathnorm": log_path_norm,
@@ -91,28 +92,30 @@ class OneNumber(ArchitectureRegressor):
 
     kind = "one-number"
 
-    def __init__(self, *, space: str | SearchSpace | None = None, signal: str = "size", random_state: int | None = None) -> None:
+    def __init__(
+        self, *, space: str | ArchitectureFamily | None = None, signal: str = "size", random_state: int | None = None
+    ) -> None:
         self.space = space
         self.signal = signal
         self.random_state = random_state
 
     @classmethod
-    def params(cls, *, space: str | SearchSpace | None = None, random_state: int | None = None) -> OneNumber:
+    def params(cls, *, space: str | ArchitectureFamily | None = None, random_state: int | None = None) -> OneNumber:
         """Return the ranking by parameters."""
         return cls(space=space, signal="params", random_state=random_state)
 
     @classmethod
-    def macs(cls, *, space: str | SearchSpace | None = None, random_state: int | None = None) -> OneNumber:
+    def macs(cls, *, space: str | ArchitectureFamily | None = None, random_state: int | None = None) -> OneNumber:
         """Return the ranking by multiply-accumulates."""
         return cls(space=space, signal="macs", random_state=random_state)
 
     @classmethod
-    def pathnorm(cls, *, space: str | SearchSpace | None = None, random_state: int | None = None) -> OneNumber:
+    def pathnorm(cls, *, space: str | ArchitectureFamily | None = None, random_state: int | None = None) -> OneNumber:
         """Return the ranking by the analytic path-norm."""
         return cls(space=space, signal="pathnorm", random_state=random_state)
 
     @classmethod
-    def size(cls, *, space: str | SearchSpace | None = None, random_state: int | None = None) -> OneNumber:
+    def size(cls, *, space: str | ArchitectureFamily | None = None, random_state: int | None = None) -> OneNumber:
         """Return the ranking by the mean rank of all four numbers."""
         return cls(space=space, signal="size", random_state=random_state)
 

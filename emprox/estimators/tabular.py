@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from emprox.encodings import get_encoding
 from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.proxies import KnownProxies
-from emprox.spaces import Architecture, SearchSpace
+from emprox.spaces import Architecture, ArchitectureFamily
 from emprox.tables import PerformanceTable
 from emprox.validation import check_at_least
 
@@ -106,7 +106,7 @@ class Forest(TabularRegressor):
     Parameters
     ----------
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
+        The search space, or other family; None takes it from the architectures.
     encoding : str
         Name of an encoding, or several joined by ``+``.
     known : KnownProxies, PerformanceTable, path or None
@@ -132,7 +132,7 @@ class Forest(TabularRegressor):
     def __init__(
         self,
         *,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         encoding: str = "features",
         known: Known = None,
         n_estimators: int = 200,
@@ -166,7 +166,7 @@ class GaussianProcess(TabularRegressor):
     Parameters
     ----------
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
+        The search space, or other family; None takes it from the architectures.
     encoding : str
         Name of an encoding, or several joined by ``+``.
     known : KnownProxies, PerformanceTable, path or None
@@ -186,7 +186,7 @@ class GaussianProcess(TabularRegressor):
     def __init__(
         self,
         *,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         encoding: str = "features",
         known: Known = None,
         random_state: int | None = None,
@@ -218,7 +218,7 @@ class Ridge(TabularRegressor):
     Parameters
     ----------
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
+        The search space, or other family; None takes it from the architectures.
     encoding : str
         Name of an encoding, or several joined by ``+``.
     known : KnownProxies, PerformanceTable, path or None
@@ -237,7 +237,7 @@ class Ridge(TabularRegressor):
     def __init__(
         self,
         *,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         encoding: str = "features",
         known: Known = None,
         random_state: int | None = None,
@@ -267,7 +267,7 @@ class KNeighbors(TabularRegressor):
     Parameters
     ----------
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
+        The search space, or other family; None takes it from the architectures.
     encoding : str
         Name of an encoding, or several joined by ``+``.
     known : KnownProxies, PerformanceTable, path or None
@@ -284,7 +284,7 @@ class KNeighbors(TabularRegressor):
     def __init__(
         self,
         *,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         encoding: str = "features",
         known: Known = None,
         n_neighbors: int = 10,

@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold, ParameterSampler
 
 from emprox.errors import InvalidOptionError
 from emprox.estimators.base import ESTIMATORS, ArchitectureRegressor, Floats, make_estimator, takes_option
-from emprox.spaces import Architecture, SearchSpace
+from emprox.spaces import Architecture, ArchitectureFamily
 from emprox.validation import check_at_least
 
 __all__ = ["Tuned"]
@@ -42,7 +42,7 @@ class Tuned(ArchitectureRegressor):
     known : optional
         Handed to the estimator if it has such an option: known zero-cost proxies.
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
+        The search space, or other family; None takes it from the architectures.
     random_state : int or None
         Seed of settings, folds, and the estimator.
 
@@ -74,7 +74,7 @@ class Tuned(ArchitectureRegressor):
         max_settings: int | None = None,
         folds: int = 3,
         known: Any = None,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         random_state: int | None = None,
     ) -> None:
         self.estimator = estimator

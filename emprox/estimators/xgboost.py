@@ -10,7 +10,7 @@ from scipy.stats import loguniform, randint, uniform
 from emprox._optional import import_optional
 from emprox.errors import CorruptFileError
 from emprox.estimators.tabular import Known, TabularRegressor
-from emprox.spaces import SearchSpace
+from emprox.spaces import ArchitectureFamily
 from emprox.validation import check_at_least
 
 __all__ = ["XGBoost"]
@@ -26,7 +26,7 @@ class XGBoost(TabularRegressor):
     Parameters
     ----------
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
+        The search space, or other family; None takes it from the architectures.
     encoding : str
         Name of an encoding, such as ``onehot`` or ``features``, or several, ``features+proxies``.
     known : KnownProxies, PerformanceTable, path or None
@@ -62,7 +62,7 @@ class XGBoost(TabularRegressor):
     def __init__(
         self,
         *,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         encoding: str = "onehot",
         known: Known = None,
         n_estimators: int = 500,

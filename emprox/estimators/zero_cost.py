@@ -13,7 +13,7 @@ from emprox.proxies import PROXIES, KnownProxies
 from emprox.proxies.encoding import ProxyEncoding
 from emprox.proxies.known import as_known
 from emprox.registry import nearest
-from emprox.spaces import Architecture, SearchSpace
+from emprox.spaces import Architecture, ArchitectureFamily
 from emprox.tables import PerformanceTable
 
 __all__ = ["ZeroCost"]
@@ -32,7 +32,7 @@ class ZeroCost(ArchitectureRegressor):
     Parameters
     ----------
     space : str, SearchSpace or None
-        The search space; None takes it from the architectures.
+        The search space, or other family; None takes it from the architectures.
     proxy : str
         Name of a proxy, or of another known column such as ``flops``. By default the one that ranks NAS-Bench-301 and
         TransNAS-Bench-101 most evenly.
@@ -48,7 +48,7 @@ class ZeroCost(ArchitectureRegressor):
     def __init__(
         self,
         *,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         proxy: str = "nwot",
         known: KnownProxies | PerformanceTable | str | Path | None = None,
         random_state: int | None = None,

@@ -16,7 +16,7 @@ import numpy as np
 from emprox.errors import InvalidOptionError
 from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.integrations.naslib import SPACES, import_naslib
-from emprox.spaces import Architecture, SearchSpace
+from emprox.spaces import Architecture, ArchitectureFamily, get_space
 
 __all__ = ["NASLibEstimator"]
 
@@ -61,7 +61,7 @@ class NASLibEstimator(ArchitectureRegressor):
         *,
         predictor: Any = "XGBoost",
         encoding: str | None = None,
-        space: str | SearchSpace | None = None,
+        space: str | ArchitectureFamily | None = None,
         random_state: int | None = None,
     ) -> None:
         self.predictor = predictor
@@ -110,7 +110,7 @@ class NASLibEstimator(ArchitectureRegressor):
         if not wants["unlabeled"]:
             return None
         count = len(self.architectures_) * wants["unlabeled_factor"]
-        return self._graphs(self.space_.sample(np.random.default_rng(self.seed_), count))
+        return self._graphs(get_space(self.space_).sample(np.random.default_rng(self.seed_), count))
 
     def _predict(self, architectures: list[Architecture], return_std: bool) -> tuple[Floats, Floats | None]:
         if not architectures:
@@ -137,10 +137,11 @@ class NASLibEstimator(ArchitectureRegressor):
     def _spec(self, architecture: Architecture) -> Any:
         """Return what the search space's ``set_spec`` takes."""
         if self.ss_type_ == "nasbench101":
-            cell = self.space_.cells([architecture])
+            space = get_space(self.space_)
+            cell = space.cells([architecture])
             present = cell.ops[0] >= 0
             matrix = cell.adjacency[0][present][:, present].astype(int)
-            names = ("input", *self.space_.ops, "output")
+            names = ("input", *space.ops, "output")
             return self._empty().convert_to_cell(matrix, [names[op] for op in cell.ops[0][present]])
         if self.ss_type_ == "nasbench301":
             return tuple(tuple(pairs) for pairs in self.space_.pairs(architecture))  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from emprox.encodings import Encoding
 from emprox.proxies.base import PROXIES
 from emprox.proxies.known import KnownProxies, as_known
 from emprox.proxies.networks import Recipe, score_architecture
-from emprox.spaces import Architecture, SearchSpace
+from emprox.spaces import Architecture, ArchitectureFamily
 from emprox.tables import PerformanceTable
 
 __all__ = ["ProxyEncoding"]
@@ -42,7 +42,7 @@ class ProxyEncoding(Encoding):
 
     def __init__(
         self,
-        space: str | SearchSpace,
+        space: str | ArchitectureFamily,
         known: KnownProxies | PerformanceTable | str | Path | None = None,
         proxies: Sequence[str] | None = None,
         recipe: Recipe | None = None,

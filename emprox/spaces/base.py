@@ -1,18 +1,18 @@
-"""What every search space offers, and the architecture, a value without behaviour of its own."""
+"""What every search space offers beyond other families of architectures: cells, samples and neighbours."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emprox.errors import InvalidArchitectureError, InvalidOptionError
-from emprox.registry import Registry
+from emprox.errors import InvalidOptionError
+from emprox.spaces.family import SPACES, Architecture, ArchitectureFamily, get_family
 from emprox.spaces.graph import ComputationGraph
 from emprox.spaces.path_norm import log_path_norm
 
@@ -20,20 +20,6 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["SPACES", "Architecture", "CellBatch", "SearchSpace", "Traits", "get_space"]
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """One architecture: a search space and a description in it. Hashable; networks are built from it, never stored in it."""
-
-    space: str
-    """Registered name of the search space."""
-    spec: Hashable
-    """The description in the space's own terms (for NAS-Bench-201 six op numbers)."""
-
-    def __str__(self) -> str:
-        """Return the text from which ``get_space(self.space).parse`` makes an equal architecture."""
-        return get_space(self.space).format(self)
 
 
 @dataclass(frozen=True)
@@ -61,14 +47,13 @@ class Traits:
     """Convolutions, one after the other."""
 
 
-class SearchSpace(ABC):
-    """A set of architectures and all that is known about it. Stateless; one instance serves all.
+class SearchSpace(ArchitectureFamily):
+    """A family of architectures that can be sampled and searched. Stateless; one instance serves all.
 
     Subclasses set the class variables and the abstract methods; `emprox.testing.SpaceContract` checks them.
     """
 
-    name: ClassVar[str]
-    """Registered name."""
+    default_encoding = "blocks"
     ops: ClassVar[tuple[str, ...]]
     """The K operators a cell can hold, in the order of their numbers."""
     wiring: ClassVar[frozenset[str]] = frozenset()
@@ -95,20 +80,6 @@ class SearchSpace(ABC):
     """Number of descriptions (different descriptions may be the same function)."""
 
     @abstractmethod
-    def parse(self, description: Any) -> Architecture:
-        """Return the architecture that a text (or the space's own tuple) describes.
-
-        Raises
-        ------
-        InvalidArchitectureError
-            If the description is malformed or describes something outside the space.
-        """
-
-    @abstractmethod
-    def format(self, architecture: Architecture) -> str:
-        """Return the text that `parse` reads back."""
-
-    @abstractmethod
     def sample(self, rng: np.random.Generator, n: int) -> list[Architecture]:
         """Draw n architectures uniformly and independently (repetitions are possible)."""
 
@@ -132,10 +103,6 @@ class SearchSpace(ABC):
     def cell_graph(self, architecture: Architecture) -> ComputationGraph:
         """Return the canonical cell graph: dead ops pruned, skip connections contracted, parallel edges kept."""
 
-    @abstractmethod
-    def network(self, architecture: Architecture, **options: Any) -> ComputationGraph:
-        """Return the graph of the published network, dead ops included, with shapes, parameters and multiply-accumulates."""
-
     def to_graph(self, architecture: Architecture, view: str = "cell", **options: Any) -> ComputationGraph:
         """Return what the architecture computes, as a graph without dead nodes.
 
@@ -150,7 +117,7 @@ class SearchSpace(ABC):
             For the network view, those of `network`.
         """
         if view == "network":
-            return self.network(architecture, **options).simplified().contracted("add")
+            return super().to_graph(architecture, **options)
         if view != "cell" or options:
             raise InvalidOptionError(f"expected view 'cell' without options or 'network', got {view!r} and {options}")
         return self.cell_graph(architecture)
@@ -175,27 +142,6 @@ class SearchSpace(ABC):
 
         return GraphModule(self.network(architecture, **options))
 
-    def count_parameters(self, architecture: Architecture, **options: Any) -> int:
-        """Return the trainable parameters of the network that `to_module` builds, without building it.
-
-        By the formula of `costs` for the default options, on the graph of the network otherwise.
-        """
-        if options:
-            return self.network(architecture, **options).parameters
-        return int(self.costs([architecture])[0, 0])
-
-    def count_macs(self, architecture: Architecture, **options: Any) -> int:
-        """Return the multiply-accumulates of the network for one input (convolutions and linear layers)."""
-        return self.network(architecture, **options).macs if options else int(self.costs([architecture])[0, 1])
-
-    def costs(self, architectures: Sequence[Architecture]) -> NDArray[np.int64]:
-        """Return parameters and multiply-accumulates of the networks with default options, ndarray of shape (n_archs, 2).
-
-        The same numbers as `count_parameters` and `count_macs`; spaces override it by a formula over the batch.
-        """
-        networks = [self.network(architecture) for architecture in architectures]
-        return np.array([(graph.parameters, graph.macs) for graph in networks], dtype=np.int64).reshape(-1, 2)
-
     def path_norms(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
         """Return the logarithm of the networks' analytic path-norm, ndarray of shape (n_archs,); see `log_path_norm`.
 
@@ -211,54 +157,30 @@ class SearchSpace(ABC):
         """Whether the output depends on the input."""
         return self.cell_graph(architecture).is_connected
 
-    @property
-    def populations(self) -> Mapping[str, Callable[[Architecture], bool]]:
-        """Named subsets of the space: name to membership test."""
-        return {"all": lambda _: True, "connected": self.is_connected}
-
-    def check(self, architecture: Architecture) -> Architecture:
-        """Return the architecture if it is of this space, raise otherwise."""
-        if not isinstance(architecture, Architecture):
-            raise InvalidArchitectureError(
-                f"expected an Architecture of {self.name}, got {type(architecture).__name__}: {architecture!r}; "
-                f"make one with get_space({self.name!r}).parse(...)"
-            )
-        if architecture.space != self.name:
-            raise InvalidArchitectureError(
-                f"{architecture.spec!r} is an architecture of {architecture.space}, expected one of {self.name}"
-            )
-        return architecture
+    def references(self, n: int) -> list[Architecture]:
+        """Return n architectures drawn with a fixed seed."""
+        return self.sample(np.random.default_rng(0), n)
 
 
-SPACES: Registry[type[SearchSpace]] = Registry(
-    "search space",
-    {
-        "darts": "emprox.spaces.darts:DARTS",
-        "nasbench101": "emprox.spaces.nasbench101:NASBench101",
-        "nasbench201": "emprox.spaces.nasbench201:NASBench201",
-        "ofa-mobilenetv3": "emprox.spaces.mobilenetv3:OFAMobileNetV3",
-        "transnas101-micro": "emprox.spaces.transnas:TransNASBench101Micro",
-    },
-    group="emprox.spaces",
-)
-
-
-@cache
-def _instance(name: str) -> SearchSpace:
-    return SPACES.get(name)()
-
-
-def get_space(space: str | SearchSpace) -> SearchSpace:
+def get_space(space: str | ArchitectureFamily) -> SearchSpace:
     """Return the search space of that name (a space passes through).
+
+    Raises
+    ------
+    InvalidOptionError
+        If it is another family of architectures, without samples, cells and choices.
 
     >>> get_space("nasbench201").size
     15625
     """
-    if isinstance(space, SearchSpace):
-        return space
-    if not isinstance(space, str):
-        raise InvalidOptionError(f"expected the name of a search space, got {space!r}; known: {', '.join(SPACES)}")
-    return _instance(space)
+    family = get_family(space)
+    if not isinstance(family, SearchSpace):
+        raise InvalidOptionError(
+            f"{family.name} is an open family of architectures, no search space: what is asked for needs samples, cells or "
+            f"choices. Use the encoding {family.default_encoding!r} and an estimator over it, or one of the spaces "
+            f"{', '.join(SPACES)}"
+        )
+    return family
 
 
 @lru_cache(maxsize=100_000)

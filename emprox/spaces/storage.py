@@ -110,12 +110,16 @@ def load_npz(path: str | Path) -> list[ComputationGraph]:
 
 
 def _graphs(columns: dict[str, Any]) -> list[ComputationGraph]:
-    axes = {name: iter(_pieces(columns[name], columns[f"{name}_axes"])) for name in AXES}
-    rest = zip(*(columns[name] for name in NUMBERS), strict=True)
+    axes = [_pieces(columns[name], columns[f"{name}_axes"]) for name in AXES]
+    names = (*NUMBERS, "function", *AXES)
+    rows = zip(*(columns[name] for name in NUMBERS), columns["function"], *axes, strict=True)
+    made: dict[tuple[Any, ...], NodeAttributes] = {}  # nodes of the same attributes share them
     nodes = []
-    for numbers, function in zip(rest, columns["function"], strict=True):
-        values = dict(zip(NUMBERS, numbers, strict=True)) | {name: next(axes[name]) for name in AXES}
-        nodes.append(NodeAttributes(**{**values, "bias": bool(values["bias"]), "function": function}))
+    for row in rows:
+        if row not in made:
+            values = dict(zip(names, row, strict=True))
+            made[row] = NodeAttributes(**{**values, "bias": bool(values["bias"])})
+        nodes.append(made[row])
     flat = (columns["kinds"], [tuple(edge) for edge in columns["edges"]], nodes)
     parts = [_pieces(values, [row[column] for row in columns["counts"]]) for column, values in enumerate(flat)]
     return [ComputationGraph(*graph) for graph in zip(*parts, strict=True)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emprox.errors import InvalidDataError, InvalidOptionError, UnknownNameError
 from emprox.registry import nearest
-from emprox.spaces import Architecture, SearchSpace, get_space
+from emprox.spaces import Architecture, ArchitectureFamily, get_family
 from emprox.tables.columns import CHECKS
 from emprox.tables.measures import Measure, measure_of
 from emprox.validation import check_at_least
@@ -39,6 +39,7 @@ class PerformanceTable:
 
     Examples
     --------
+    >>> from emprox.spaces import get_space
     >>> table = PerformanceTable("mine", "nasbench201", tuple(get_space("nasbench201").neighbors(
     ...     get_space("nasbench201").parse((0, 0, 0, 0, 0, 0)))), {"val_accuracy": np.linspace(80, 90, 24)})
     >>> test, train = table.split(train_size=10, test_size=5, seed=0)
@@ -70,7 +71,7 @@ class PerformanceTable:
     """Named populations of this table: which rows belong to each, ndarray of shape (n_rows,); see `population`."""
 
     def __post_init__(self) -> None:
-        space = get_space(self.space)
+        space = get_family(self.space)
         for architecture in self.architectures:
             space.check(architecture)
         if not self.targets:
@@ -125,6 +126,7 @@ class PerformanceTable:
 
         A missing number (NaN) lies within no bounds. Any other choice is ``table.rows(numpy.flatnonzero(mask))``.
 
+        >>> from emprox.spaces import get_space
         >>> cells = get_space("nasbench201").sample(np.random.default_rng(0), 4)
         >>> table = PerformanceTable("mine", "nasbench201", tuple(cells), {"val_accuracy": [90, 85, 80, 75]})
         >>> table.where("val_accuracy", at_least=80, at_most=88).targets["val_accuracy"]
@@ -179,11 +181,11 @@ class PerformanceTable:
     @property
     def populations(self) -> list[str]:
         """Names that `population` takes."""
-        return [*get_space(self.space).populations, CLASSES, *self.marks]
+        return [*get_family(self.space).populations, CLASSES, *self.marks]
 
     def population(self, name: str) -> PerformanceTable:
         """Return the rows of a named population: ``all``, ``connected``, ``classes``, one of the space or of the `marks`."""
-        space = get_space(self.space)
+        space = get_family(self.space)
         if name == CLASSES:
             return self.rows(_first_of_each_class(space, self.architectures))
         if name in self.marks:
@@ -233,7 +235,7 @@ class PerformanceTable:
         return order[:test_size], order[test_size : test_size + train_size]
 
 
-def _first_of_each_class(space: SearchSpace, architectures: Sequence[Architecture]) -> list[int]:
+def _first_of_each_class(space: ArchitectureFamily, architectures: Sequence[Architecture]) -> list[int]:
     first: dict[str, int] = {}
     for row, architecture in enumerate(architectures):
         first.setdefault(space.canonical_hash(architecture), row)

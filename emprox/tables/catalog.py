@@ -8,8 +8,8 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
-from emprox.errors import UnknownNameError
-from emprox.registry import Registry, nearest
+from emprox.errors import InvalidOptionError, UnknownNameError
+from emprox.registry import Registry, nearest, parse_spec
 from emprox.tables.base import PerformanceTable
 from emprox.tables.files import catalog, find_file
 from emprox.tables.formats import read_nasbench201_zen
@@ -19,6 +19,7 @@ from emprox.tables.nasbench101 import read_nasbench101
 from emprox.tables.nasbench301 import read_nasbench301
 from emprox.tables.proxies import read_nasbench201_proxies
 from emprox.tables.storage import read_table
+from emprox.tables.timm import read_timm_imagenet
 from emprox.tables.transnas import TASKS, read_transnas
 from emprox.tables.unlabelled import UNLABELLED
 
@@ -39,6 +40,8 @@ class TableEntry:
     """Whom to cite."""
     bundled: bool = False
     """Whether the file is part of the package."""
+    options: tuple[str, ...] = ()
+    """Options of the readers, given as ``name:key=value,key=value``."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -123,6 +126,15 @@ TABLES.register(
         "Cummings et al., A Hardware-Aware Framework for Accelerating Neural Architecture Search Across Modalities, 2022.",
     ),
 )
+TABLES.register(
+    "timm-imagenet",
+    TableEntry(
+        "results-imagenet.csv",
+        {"imagenet": read_timm_imagenet},
+        "Wightman, PyTorch Image Models, 2019, doi:10.5281/zenodo.4414861.",
+        options=("recipe", "pretrain", "max_img_size"),
+    ),
+)
 
 
 def load_table(name: str, root: str | Path | None = None) -> PerformanceTable:
@@ -131,7 +143,8 @@ def load_table(name: str, root: str | Path | None = None) -> PerformanceTable:
     Parameters
     ----------
     name : str
-        ``name`` or ``name:variant``, such as ``bundled`` or ``nasbench201:cifar100``.
+        ``name`` or ``name:variant``, such as ``bundled`` or ``nasbench201:cifar100``; where a table has options,
+        ``name:key=value``, such as ``timm-imagenet:pretrain=in1k-only,max_img_size=300``.
     root : str or Path, optional
         Folder where downloaded files are looked for first, itself and its subfolder ``originals``; then
         ``$EMPROX_TABLES`` likewise, then the user's cache.
@@ -140,6 +153,8 @@ def load_table(name: str, root: str | Path | None = None) -> PerformanceTable:
     ------
     UnknownNameError
         If there is no such table or variant; the message suggests the nearest.
+    InvalidOptionError
+        If the table has no such option.
     TableNotFoundError
         If its file is in none of these places.
     CorruptFileError
@@ -159,11 +174,15 @@ def load_table(name: str, root: str | Path | None = None) -> PerformanceTable:
             f"Tables that can be read: {', '.join(TABLES)}"
         )
     entry = TABLES.get(base)
-    variant = variant or next(iter(entry.variants))
+    options = parse_spec(name)[1] if "=" in variant else {}
+    for option in options:
+        if option not in entry.options:
+            raise InvalidOptionError(f"table {base} has no option {option!r}; {nearest(option, list(entry.options))}")
+    variant = next(iter(entry.variants)) if options else variant or next(iter(entry.variants))
     if variant not in entry.variants:
         raise UnknownNameError(f"table {base} has no variant {variant!r}; {nearest(variant, list(entry.variants))}")
     paths = [bundled_path(entry)] if entry.bundled else [find_file(file, root) for file in entry.files]
-    return replace(entry.variants[variant](*paths), name=name, citation=entry.citation)
+    return replace(entry.variants[variant](*paths, **options), name=name, citation=entry.citation)
 
 
 def bundled_path(entry: TableEntry) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emprox.spaces import get_space
+from emprox.spaces import get_family
 from emprox.tables.base import PerformanceTable
 
 __all__ = ["datasheet"]
@@ -20,12 +20,18 @@ def datasheet(table: PerformanceTable) -> dict[str, Any]:
         "space": table.space,
         "rows": len(table),
         "populations": {name: len(table.population(name)) for name in table.populations} if len(table) else {},
-        "space_size": int(get_space(table.space).size),
+        "space_size": _size(table.space),
         "targets": {name: _target(table, name) for name in table.targets},
         "curves": {name: _curve(values) for name, values in table.curves.items()},
         "columns": {name: _column(values) for name, values in table.columns.items()},
         "citation": table.citation,
     }
+
+
+def _size(space: str) -> int | None:
+    """Return the number of descriptions of a search space, None of a family without end."""
+    size = getattr(get_family(space), "size", None)
+    return None if size is None else int(size)
 
 
 def _target(table: PerformanceTable, name: str) -> dict[str, Any]:

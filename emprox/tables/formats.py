@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from emprox.errors import CorruptFileError, EmproxError, InvalidDataError, StorageError
 from emprox.registry import nearest
-from emprox.spaces import Architecture, SearchSpace, get_space
+from emprox.spaces import Architecture, ArchitectureFamily, get_space, infer_space
 from emprox.tables.archives import read_members
 from emprox.tables.base import PerformanceTable
 
@@ -45,7 +45,13 @@ def read_nasbench201_zen(path: Path, dataset: str) -> PerformanceTable:
 
 
 def read_csv(
-    path: str | Path, space: str | SearchSpace, target: str, *, architecture: str = ARCHITECTURE, std: str | None = None
+    path: str | Path,
+    space: str | ArchitectureFamily | None,
+    target: str,
+    *,
+    architecture: str = ARCHITECTURE,
+    std: str | None = None,
+    default_space: str | None = None,
 ) -> PerformanceTable:
     """Read one's own results: a csv file with a header, a column of architectures, and a column of measurements.
 
@@ -55,14 +61,16 @@ def read_csv(
     ----------
     path : str or Path
         The file, UTF-8.
-    space : str or SearchSpace
-        Search space of the architectures.
+    space : str, ArchitectureFamily or None
+        Search space, or other family, of the architectures; None tells it from the column, see `infer_space`.
     target : str
         Column of measurements.
     architecture : str
         Column of architectures in any form that the space parses.
     std : str, optional
         Column of standard deviations of the measurements.
+    default_space : str, optional
+        The space where the column tells none.
 
     Raises
     ------
@@ -71,7 +79,7 @@ def read_csv(
     InvalidDataError
         If a column is missing, or a row cannot be used; the message has its line.
     """
-    path, space = Path(path), get_space(space)
+    path = Path(path)
     columns = [target, std] if std else [target]
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -81,16 +89,18 @@ def read_csv(
             for column in (architecture, *columns):
                 if column not in header:
                     raise InvalidDataError(f"{path} has no column {column!r}; {nearest(column, header)}")
-            rows = [_read_row(path, before + reader.line_num, record, space, architecture, columns) for record in reader]
+            records = [(before + reader.line_num, record) for record in reader]
     except (OSError, UnicodeDecodeError) as error:
         raise StorageError(f"cannot read {path}: {error}") from error
     except csv.Error as error:
         raise InvalidDataError(f"{path} is not a csv file: {error}") from error
-    if not rows:
+    if not records:
         raise InvalidDataError(f"{path} has a header and no rows; expected one architecture with its {target} per row")
+    family = infer_space([record[architecture] or "" for _, record in records], space, default_space)
+    rows = [_read_row(path, line, record, family, architecture, columns) for line, record in records]
     numbers = np.array([values for _, values in rows])
     spreads = {target: numbers[:, 1]} if std else {}
-    return PerformanceTable(path.stem, space.name, tuple(a for a, _ in rows), {target: numbers[:, 0]}, spreads)
+    return PerformanceTable(path.stem, family.setting, tuple(a for a, _ in rows), {target: numbers[:, 0]}, spreads)
 
 
 def _without_comments(file: Iterable[str]) -> tuple[int, Iterator[str]]:
@@ -103,7 +113,7 @@ def _without_comments(file: Iterable[str]) -> tuple[int, Iterator[str]]:
 
 
 def _read_row(
-    path: Path, line: int, record: dict[str, str], space: SearchSpace, architecture: str, columns: list[str]
+    path: Path, line: int, record: dict[str, str], space: ArchitectureFamily, architecture: str, columns: list[str]
 ) -> tuple[Architecture, NDArray[np.float64]]:
     try:
         parsed = space.parse(record[architecture] or "")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emprox.errors import InvalidDataError
-from emprox.spaces import get_space
+from emprox.spaces import get_family
 from emprox.tables.base import PerformanceTable
 
 __all__ = ["join"]
@@ -53,7 +53,7 @@ def join(left: PerformanceTable, right: PerformanceTable) -> PerformanceTable:
 
 def _matches(left: PerformanceTable, right: PerformanceTable) -> list[tuple[int, int]]:
     """Return pairs of row numbers."""
-    space = get_space(left.space)
+    space = get_family(left.space)
     same = _first(right.architectures)
     twin = _first(space.canonical_hash(a) for a in right.architectures)
     pairs = []

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from emprox._optional import import_optional
 from emprox.errors import CorruptFileError, EmproxError, InvalidDataError, InvalidOptionError, StorageError
 from emprox.persistence import write_file
-from emprox.spaces import get_space
+from emprox.spaces import get_family
 from emprox.tables.base import PerformanceTable
 from emprox.tables.measures import Measure
 
@@ -121,7 +121,7 @@ def _flat(table: PerformanceTable) -> Flat:
 def _table(header: Mapping[str, Any], flat: Mapping[str, Any]) -> PerformanceTable:
     if header["format"] != FORMAT:
         raise CorruptFileError(f"its format is {header['format']!r}, this emprox reads {FORMAT}")
-    space = get_space(header["space"])
+    space = get_family(header["space"])
     curves = {
         name: np.stack([_numbers(flat[f"{name}@{i + 1}"]) for i in range(epochs)], axis=1)
         for name, epochs in header["curves"].items()
@@ -129,7 +129,7 @@ def _table(header: Mapping[str, Any], flat: Mapping[str, Any]) -> PerformanceTab
     return PerformanceTable(
         header["name"],
         space.name,
-        tuple(space.parse(str(text)) for text in flat[ARCHITECTURE]),
+        tuple(space.restore(str(text)) for text in flat[ARCHITECTURE]),
         {name: _numbers(flat[name]) for name in header["targets"]},
         {name: _numbers(flat[f"{name}_std"]) for name in header["spreads"]},
         header["citation"],

@@ -10,6 +10,7 @@ Needs pytest (extra ``test``).
 """
 
 from emprox.testing.estimators import EncoderContract, EncodingContract, EstimatorContract
+from emprox.testing.families import FamilyContract
 from emprox.testing.spaces import SpaceContract, renumbered
 
-__all__ = ["EncoderContract", "EncodingContract", "EstimatorContract", "SpaceContract", "renumbered"]
+__all__ = ["EncoderContract", "EncodingContract", "EstimatorContract", "FamilyContract", "SpaceContract", "renumbered"]

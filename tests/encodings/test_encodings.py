@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from emprox.encodings import ENCODINGS, Encoding, SequenceEncoding, get_encoding
 from emprox.encodings.blocks import BlockEncoding
 from emprox.encodings.features import FeatureEncoding
+from emprox.encodings.networks import NetworkEncoding
 from emprox.errors import InvalidArchitectureError, UnknownNameError
 from emprox.proxies.encoding import ProxyEncoding
 from emprox.spaces import Architecture, get_space
@@ -93,6 +94,7 @@ def test_every_encoding_has_a_contract() -> None:
     tested = {type(contract().make()) for contract in (TestOneHot, TestPath, TestSequence)} | {
         BlockEncoding,
         FeatureEncoding,
+        NetworkEncoding,
         ProxyEncoding,
     }
     assert tested == {ENCODINGS.get(name) for name in ENCODINGS}

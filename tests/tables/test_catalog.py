@@ -187,6 +187,8 @@ def test_importing_tables_loads_nothing_heavy():
 def test_the_chapter_lists_every_table_with_its_rows(tables_root):
     text = (Path(__file__).parents[2] / "docs" / "tables.md").read_text()
     rows = dict(re.findall(r"^\| `([a-z0-9-]+)`[^|]*\| ([0-9,]+) \|", text, re.MULTILINE))
+    assert set(rows) == set(TABLES)
+    del rows["timm-imagenet"]  # its networks are traced first, which takes minutes
     assert {name: int(count.replace(",", "")) for name, count in rows.items()} == {
-        name: len(load_table(name, tables_root)) for name in TABLES
+        name: len(load_table(name, tables_root)) for name in rows
     }
