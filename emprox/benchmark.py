@@ -21,7 +21,7 @@ from emprox.estimators import ArchitectureRegressor, make_estimator
 from emprox.estimators.base import takes_option
 from emprox.parallel import limit_threads
 from emprox.proxies import KnownProxies
-from emprox.report import INTERVAL_METRICS, METRICS, score, score_interval
+from emprox.report import COSTS, INTERVAL_METRICS, METRICS, score, score_interval, training_cost
 from emprox.report.metrics import LEVEL
 from emprox.tables import PerformanceTable, load_table
 from emprox.tables.base import CLASSES
@@ -30,7 +30,7 @@ from emprox.validation import check_at_least
 __all__ = ["Protocol", "run_benchmark"]
 
 SECONDS = ("fit_seconds", "fit_cpu_seconds", "query_seconds_per_architecture")
-MEASURED = (*METRICS, *INTERVAL_METRICS, *SECONDS)
+MEASURED = (*METRICS, *INTERVAL_METRICS, *SECONDS, *COSTS)
 WARM_UP = 10
 """Architectures of the fit that comes first and is not counted: imports and first calls are not the estimator's time."""
 PACKAGES = ("torch", "faiss-cpu", "scikit-learn", "numpy", "xgboost", "xgboost-cpu")
@@ -96,7 +96,9 @@ def run_benchmark(
 
     Fit time goes from strings to a fitted estimator, query time from strings to numbers, both with everything between.
     The processor's time is kept as well: on a busy machine it says more than the clock. Estimators that use zero-cost proxies
-    are handed those of the table, which then cost nothing; what the table lacks is computed and timed.
+    are handed those of the table, which then cost nothing; what the table lacks is computed and timed. Learning curves are handed
+    over likewise, and every result says what training it has cost (`emprox.report.training_cost`). A target of which smaller is
+    better is learned and scored with its sign changed, so that larger is better for every estimator and metric.
 
     Parameters
     ----------
@@ -168,8 +170,9 @@ def _results(
     work: list[tuple[str, int, int]], rows: PerformanceTable, target: str, protocol: Protocol
 ) -> Iterator[dict[str, Any]]:
     strings = np.array([str(a) for a in rows.architectures], dtype=object)
-    proxies = KnownProxies.from_table(rows)
-    arguments = (strings, rows.targets[target], rows, protocol, proxies if proxies.names else None)
+    known = KnownProxies.from_table(rows)
+    sign = -1 if rows.measures[target].larger_is_better is False else 1
+    arguments = (strings, sign * rows.targets[target], rows, protocol, known if known.names or known.curves else None)
     timed = protocol.trials if protocol.jobs == 1 else protocol.timed
     alone, shared = [item for item in work if item[2] < timed], [item for item in work if item[2] >= timed]
     warm: set[str] = set()
@@ -189,7 +192,7 @@ def _measure(
     values: np.ndarray,
     rows: PerformanceTable,
     protocol: Protocol,
-    proxies: KnownProxies | None,
+    handed: KnownProxies | None,
     labels: int | None = None,
 ) -> dict[str, Any]:
     """Return metrics and seconds of one fit, on the first labels only if their number is given."""
@@ -198,8 +201,8 @@ def _measure(
     train = train[:labels]
     known, asked = strings[train].tolist(), strings[test].tolist()
     with limit_threads(protocol.threads):
-        handed = {"known": proxies} if takes_option(spec, "known") else {}
-        estimator = make_estimator(spec, space=rows.space, random_state=protocol.seed * 100_003 + trial, **handed)
+        options = {"known": handed} if takes_option(spec, "known") else {}
+        estimator = make_estimator(spec, space=rows.space, random_state=protocol.seed * 100_003 + trial, **options)
         start, start_cpu = time.perf_counter(), time.process_time()
         estimator.fit(known, values[train])
         fitted, fitted_cpu = time.perf_counter(), time.process_time()
@@ -212,6 +215,7 @@ def _measure(
         "trial": trial,
         **score(values[test], estimates),
         **intervals,
+        **training_cost(estimator, rows, train, test),
         "fit_seconds": fitted - start,
         "fit_cpu_seconds": fitted_cpu - start_cpu,
         "query_seconds_per_architecture": (done - fitted) / len(test),
@@ -237,7 +241,7 @@ def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return mean and sample standard deviation (0 for one trial) over trials for each estimator and training size.
 
     A metric that no trial has is left out: intervals of estimators without standard deviation, seconds of trials that shared
-    the machine.
+    the machine, costs of training that the table does not tell.
     """
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for result in results:

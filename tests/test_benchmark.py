@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,32 @@ def test_facts_and_summary() -> None:
     (row,) = run["summary"]
     assert (row["estimator"], row["train_size"], row["trials"]) == (QUICK, 30, 3)
     assert (row["kendall_mean"], row["kendall_std"]) == pytest.approx((np.mean(kendalls), np.std(kendalls, ddof=1)))
+
+
+def test_learning_curves_are_handed_over_and_counted() -> None:
+    run = run_benchmark("bundled", ["sotle:epochs=3", "ridge:encoding=features+curves@2"], Protocol((20,), 50, 2))
+    first, _, second, _ = run["results"]
+    costs = ("training_epochs_per_candidate", "label_epochs", "training_epochs")
+    assert [first[name] for name in costs] == [3, 0, 150]
+    assert [second[name] for name in costs] == [2, 200, 300]
+    seconds = load_table("bundled").targets["train_seconds"].mean() * np.array([50 * 0.3, 20 + 50 * 0.2])
+    assert [first["training_seconds"], second["training_seconds"]] == pytest.approx(seconds, rel=0.2)
+    assert [row["training_epochs_mean"] for row in run["summary"]] == [150, 300]
+
+
+def test_a_smaller_target_may_be_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = load_table("bundled")
+    error = {"test_error": 100 - table.targets["test_accuracy"]}
+    monkeypatch.setattr(
+        "emprox.benchmark.load_table", lambda *_: replace(table, targets=error, measures={}, spreads={}, counts={})
+    )
+    protocol = Protocol((20,), 200, 1)
+    of_errors = run_benchmark("bundled", ["early-stopping:epoch=9", QUICK], protocol)["results"]
+    assert of_errors[0]["kendall"] > 0.5
+    monkeypatch.undo()
+    of_accuracies = run_benchmark("bundled", [QUICK], replace(protocol, target="test_accuracy"))["results"]
+    for name in ("kendall", "regret", "precision_at_10"):
+        assert of_errors[1][name] == pytest.approx(of_accuracies[0][name], abs=0.05)
 
 
 def test_processes_give_the_same_scores() -> None:

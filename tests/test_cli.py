@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emprox import EmProx, get_space
+from emprox import EmProx, get_space, load_table
 from emprox.cli import main
+from emprox.report import COSTS
 
 SPACE = get_space("nasbench201")
 ARCHS = SPACE.sample(np.random.default_rng(0), 40)
@@ -114,7 +115,7 @@ def test_bench_writes_the_documented_json(tmp_path: Path) -> None:
     run = json.loads((tmp_path / "out.json").read_text())
     assert {"table", "target", "population", "split", "threads", "machine", "commit", "results", "summary"} <= set(run)
     measured = {"mae", "rmse", "pearson", "spearman", "kendall", "precision_at_10", "ndcg_at_10", "regret"}
-    measured |= {"fit_seconds", "fit_cpu_seconds", "query_seconds_per_architecture"}
+    measured |= {"fit_seconds", "fit_cpu_seconds", "query_seconds_per_architecture", *COSTS}
     assert len(run["results"]) == 6
     assert all(set(row) == {"estimator", "train_size", "trial", *measured} for row in run["results"])
     assert f"{run['summary'][0]['kendall_mean']:.3f}" in result.stdout
@@ -132,6 +133,23 @@ def test_demo_needs_nothing(tmp_path: Path) -> None:
     table = result.stdout[result.stdout.index("2. ") :].splitlines()
     assert len([line for line in table if line.startswith("|")]) == 10
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("rows", [6, 150])
+def test_demo_with_a_bundled_table_of_any_size(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = load_table("bundled").rows(range(rows))
+    for module in ("emprox.tables", "emprox.benchmark"):
+        monkeypatch.setattr(f"{module}.load_table", lambda *_: table)
+    result = emprox_here("demo")
+    assert result.returncode == 0, result.stderr
+    labels = 121 if rows > 242 else rows // 2
+    assert f"1. {labels} cells are treated as measured" in result.stdout
+    shown = result.stdout[result.stdout.index("2. ") :]
+    assert f"of the {rows - labels} cells that one split holds out" in shown
+    places = [int(line.split()[4]) for line in shown.splitlines() if line.startswith("|")]
+    assert len(places) == min(10, rows - labels)
+    assert all(1 <= place <= rows - labels for place in places)
+    assert f"{sum(place <= len(places) for place in places)} are among these {len(places)}" in shown
 
 
 class TestErrors:

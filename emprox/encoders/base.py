@@ -34,6 +34,11 @@ class Encoder(TransformerMixin, BaseEstimator, ABC):
         """Return embeddings, float32 ndarray of shape (n_archs, dim)."""
 
     @property
+    def training_epochs(self) -> int:
+        """Epochs for which an architecture has to be trained before it can be embedded."""
+        return 0
+
+    @property
     @abstractmethod
     def dim(self) -> int:
         """Number of dimensions of an embedding."""

@@ -20,9 +20,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from emprox.encoders.base import ENCODERS, Encoder
 from emprox.encoders.kernel import Kernel, draw
-from emprox.encodings import ENCODINGS, get_encoding
+from emprox.encodings import Encoding, get_encoding
+from emprox.encodings.base import encoding_class
 from emprox.errors import CorruptFileError, InvalidOptionError
-from emprox.registry import nearest
 from emprox.spaces import Architecture, ArchitectureFamily, as_architectures, get_family, infer_space
 from emprox.validation import as_targets, check_at_least
 
@@ -43,7 +43,8 @@ class ColumnEncoder(Encoder):
     """An encoder that projects the columns of encodings; subclasses learn the projection in `_learn`.
 
     Columns are standardised over architectures drawn from the space and the known ones, and each is divided by the square root
-    of the number of columns in its block. Labels beyond `max_labels` are not learned from; those kept are drawn with a
+    of the number of columns in its block. Where a feature is known of some architectures only, those drawn are of them. A missing
+    value counts as the column's mean. Labels beyond `max_labels` are not learned from; those kept are drawn with a
     fixed seed.
 
     Attributes
@@ -65,6 +66,7 @@ class ColumnEncoder(Encoder):
     features: Sequence[str | FrozenEstimator] | None
     embedding_size: int
     max_labels: int
+    known: Any = None
 
     @abstractmethod
     def _learn(self, seen: Floats, columns: Floats, targets: Floats, noise: Floats | None) -> None:
@@ -99,6 +101,8 @@ class ColumnEncoder(Encoder):
         self._set_sources()
         columns = self._columns(known)
         seen = np.concatenate([self._reference(), columns])
+        fill = _mean(seen)
+        seen, columns = _filled(seen, fill), _filled(columns, fill)
         self._standardise(seen)
         targets, noise = np.empty((0, 1)), None
         if y is not None:
@@ -114,8 +118,13 @@ class ColumnEncoder(Encoder):
     def transform(self, architectures: Iterable[Any]) -> NDArray[np.float32]:
         """Return embeddings, float32 ndarray of shape (n_archs, dim)."""
         check_is_fitted(self, "projection_")
-        columns = self._columns(as_architectures(architectures, self.space_))
+        columns = _filled(self._columns(as_architectures(architectures, self.space_)), self.mean_)
         return ((columns - self.mean_) @ self.projection_).astype(np.float32)
+
+    @property
+    def training_epochs(self) -> int:
+        """Epochs for which an architecture has to be trained before it can be embedded."""
+        return max((source.training_epochs for source in self.sources_), default=0)
 
     @property
     def dim(self) -> int:
@@ -133,7 +142,7 @@ class ColumnEncoder(Encoder):
         Largest share first; both distances count.
         """
         check_is_fitted(self, "projection_")
-        one, other = self._columns(as_architectures([a, b], self.space_))
+        one, other = _filled(self._columns(as_architectures([a, b], self.space_)), self.mean_)
         scales = np.square(self.scales_).sum(axis=0)
         shares = scales * (one - other) ** 2
         total = shares.sum() or 1.0
@@ -149,19 +158,21 @@ class ColumnEncoder(Encoder):
         nested = [source for source in self.sources_ if isinstance(source, Encoder)]
         if len({item.kind for item in nested}) < len(nested):
             raise InvalidOptionError("two encoders of one kind among the features cannot be saved")
+        known = next((source.known for source in self._taking_known), None)
         return {
             "space": self.space_.setting,
             "features": [
                 {"kind": source.kind, "state": source.write(folder)} if isinstance(source, Encoder) else item
                 for item, source in zip(self.features_, self.sources_, strict=True)
             ],
+            "known": None if known is None else known.to_json(),
             "options": self._options(),
             "kernels": [asdict(kernel) for kernel in self.kernels_],
         }
 
     def _options(self) -> dict[str, Any]:
-        """Return constructor options, besides space and features, that JSON can hold."""
-        return {name: value for name, value in self.get_params(deep=False).items() if name not in ("space", "features")}
+        """Return constructor options, besides space, features and what is known, that JSON can hold."""
+        return {n: value for n, value in self.get_params(deep=False).items() if n not in ("space", "features", "known")}
 
     @classmethod
     def read(cls, folder: Path, state: dict[str, Any]) -> Self:
@@ -172,6 +183,9 @@ class ColumnEncoder(Encoder):
         ]
         encoder = cls(**{"space": state["space"], "features": features, **state["options"]})
         encoder.space_ = get_family(state["space"])
+        if state["known"] is not None:
+            encodings = [encoding_class(item) for item in features if isinstance(item, str)]
+            encoder.known = next(each for each in encodings if each.takes_known).read_known(state["known"])
         encoder._set_sources()
         encoder.kernels_ = tuple(Kernel.from_dict(fields) for fields in state["kernels"])
         try:
@@ -187,8 +201,8 @@ class ColumnEncoder(Encoder):
         if self.features is not None and not self.features:
             raise InvalidOptionError("features must name at least one encoding, such as 'blocks'")
         for item in self.features or ():
-            if isinstance(item, str) and item not in ENCODINGS.names():
-                raise InvalidOptionError(f"no encoding is called {item!r}; {nearest(item, ENCODINGS.names())}")
+            if isinstance(item, str):
+                encoding_class(item)
             fitted = isinstance(item, FrozenEstimator) and isinstance(item.estimator, Encoder)
             if not isinstance(item, str) and not fitted:
                 raise InvalidOptionError(
@@ -198,7 +212,13 @@ class ColumnEncoder(Encoder):
     def _set_sources(self) -> None:
         """Set what is scaled and its sources, by default the encoding that suits the family."""
         self.features_ = (self.space_.default_encoding,) if self.features is None else self.features
-        self.sources_ = [get_encoding(item, self.space_) if isinstance(item, str) else item.estimator for item in self.features_]
+        self.sources_: list[Any] = [
+            get_encoding(item, self.space_, self.known) if isinstance(item, str) else item.estimator for item in self.features_
+        ]
+
+    @property
+    def _taking_known(self) -> list[Encoding]:
+        return [source for source in self.sources_ if isinstance(source, Encoding) and source.takes_known]
 
     def _columns(self, architectures: list[Architecture]) -> Floats:
         """Return the columns of all features, (n, C)."""
@@ -207,7 +227,11 @@ class ColumnEncoder(Encoder):
         return np.column_stack([source.transform(architectures) for source in self.sources_]).astype(np.float64)
 
     def _reference(self) -> Floats:
-        """Return the columns of architectures drawn from the space, (R, C)."""
+        """Return the columns of architectures drawn from the space, or from those that are known, (R, C)."""
+        if taking := self._taking_known:
+            known = [set(source.known_architectures) for source in taking[1:]]
+            pool = [a for a in taking[0].known_architectures if all(a in others for others in known)]
+            return self._columns([pool[i] for i in draw(len(pool), REFERENCE_SIZE)])
         if all(isinstance(item, str) for item in self.features_):
             return _reference(self.space_, tuple(str(item) for item in self.features_))
         return self._columns(self.space_.references(REFERENCE_SIZE))
@@ -233,6 +257,18 @@ class ColumnEncoder(Encoder):
         self.unit_ = np.where(varies, 1 / np.where(varies, std, 1), 0)
         for columns in self._blocks.values():
             self.unit_[columns] /= np.sqrt(max(1, varies[columns].sum()))
+
+
+def _mean(columns: Floats) -> Floats:
+    """Return the mean of the values of each column that are not missing, 0 if all are, (C,)."""
+    there = ~np.isnan(columns)
+    mean: Floats = np.where(there, columns, 0).sum(axis=0) / np.maximum(1, there.sum(axis=0))
+    return mean
+
+
+def _filled(columns: Floats, values: Floats) -> Floats:
+    """Return columns (n, C) with missing values replaced by those given, (C,)."""
+    return np.where(np.isnan(columns), values, columns)
 
 
 def _names(source: Any) -> tuple[str, ...]:

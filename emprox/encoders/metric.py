@@ -56,6 +56,8 @@ class MetricEncoder(ColumnEncoder):
         Blocks to leave out, by the names in `emprox.encodings.blocks.BLOCKS`.
     prior : ScalePrior or None
         Of the weights; one with a single entry for weights and amplitudes makes a single distance. None is the default one.
+    known : optional
+        For encodings that take it, such as ``proxies``: what is known of architectures.
 
     Attributes
     ----------
@@ -89,6 +91,7 @@ class MetricEncoder(ColumnEncoder):
         max_labels: int = MAX_LABELS,
         without: Sequence[str] = (),
         prior: ScalePrior | None = None,
+        known: Any = None,
     ) -> None:
         self.space = space
         self.features = features
@@ -96,6 +99,7 @@ class MetricEncoder(ColumnEncoder):
         self.max_labels = max_labels
         self.without = without
         self.prior = prior
+        self.known = known
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the learned arrays as safetensors into a folder; return the rest for the manifest."""

@@ -6,6 +6,7 @@ Letters: n known, C columns, T targets, dim dimensions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,8 @@ class MLKREncoder(ColumnEncoder):
         Weight of the squared distance to the starting map, beside the mean squared error of standardised labels.
     max_labels : int
         With more labels, the map is learned from that many of them, drawn with a fixed seed.
+    known : optional
+        As in `MetricEncoder`.
 
     References
     ----------
@@ -68,12 +71,14 @@ class MLKREncoder(ColumnEncoder):
         embedding_size: int = 8,
         pull: float = 0.1,
         max_labels: int = MAX_LABELS,
+        known: Any = None,
     ) -> None:
         self.space = space
         self.features = features
         self.embedding_size = embedding_size
         self.pull = pull
         self.max_labels = max_labels
+        self.known = known
 
     def _check_options(self) -> None:
         super()._check_options()

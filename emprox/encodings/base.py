@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emprox.errors import InvalidOptionError
 from emprox.registry import Registry
 from emprox.spaces import Architecture, ArchitectureFamily, SearchSpace, get_family, get_space
 
-__all__ = ["ENCODINGS", "Encoding", "JoinedEncoding", "SpaceEncoding", "get_encoding"]
+__all__ = ["ENCODINGS", "Encoding", "JoinedEncoding", "SpaceEncoding", "encoding_class", "get_encoding"]
 
 
 class Encoding(ABC):
@@ -26,8 +27,12 @@ class Encoding(ABC):
 
     takes_known: ClassVar[bool] = False
     """Whether the class is called with ``(space, known)``, what is known of architectures from elsewhere."""
+    takes_epochs: ClassVar[bool] = False
+    """Whether such a class takes an epoch as well, ``name@epoch`` in text form."""
+    training_epochs: int = 0
+    """Epochs for which an architecture has to be trained before it can be encoded."""
     known: Any = None
-    """What such an encoding takes its columns from, or None."""
+    """What such an encoding takes its columns from, or None; its ``to_json`` is what `read_known` reads."""
 
     def __init__(self, space: str | ArchitectureFamily) -> None:
         self.space = get_family(space)
@@ -46,6 +51,16 @@ class Encoding(ABC):
         """Name of each group of columns that belong together, to its columns; none where all are one group."""
         return {}
 
+    @property
+    def known_architectures(self) -> tuple[Architecture, ...]:
+        """Those whose columns are known; empty where columns are computed."""
+        return ()
+
+    @classmethod
+    def read_known(cls, content: Any) -> Any:
+        """Return what is known from its JSON form."""
+        raise NotImplementedError(f"{cls.__name__} takes nothing known")
+
 
 class SpaceEncoding(Encoding):
     """An encoding of what search spaces alone have: cells, choices, operators of their own."""
@@ -60,11 +75,13 @@ ENCODINGS: Registry[type[Encoding]] = Registry(
     "encoding",
     {
         "blocks": "emprox.encodings.blocks:BlockEncoding",
+        "curves": "emprox.proxies.curves:CurveEncoding",
         "features": "emprox.encodings.features:FeatureEncoding",
         "network": "emprox.encodings.networks:NetworkEncoding",
         "onehot": "emprox.encodings.tabular:OneHotEncoding",
         "path": "emprox.encodings.tabular:PathEncoding",
         "proxies": "emprox.proxies.encoding:ProxyEncoding",
+        "recurrent": "emprox.encodings.recurrent:RecurrentEncoding",
         "sequence": "emprox.encodings.sequence:SequenceEncoding",
     },
     group="emprox.encodings",
@@ -84,6 +101,7 @@ class JoinedEncoding(Encoding):
         super().__init__(parts[0].space)
         self.parts = list(parts)
         self.known = next((part.known for part in parts if part.known is not None), None)
+        self.training_epochs = max(part.training_epochs for part in parts)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,7 +121,7 @@ def get_encoding(name: str, space: str | ArchitectureFamily, known: Any = None) 
     Parameters
     ----------
     name : str
-        A registered name, or several: ``features+proxies``.
+        A registered name, or several: ``features+proxies``. One that takes an epoch may have it: ``curves@3``.
     space : str or ArchitectureFamily
         The search space, or other family.
     known : optional
@@ -116,6 +134,30 @@ def get_encoding(name: str, space: str | ArchitectureFamily, known: Any = None) 
     >>> len(get_encoding("onehot+path", "nasbench201").names)
     185
     """
-    classes = [ENCODINGS.get(part) for part in name.split("+")]
-    parts = [cls(space, known) if cls.takes_known else cls(space) for cls in classes]  # type: ignore[call-arg]
+    parts = [_make(part, space, known) for part in name.split("+")]
     return parts[0] if len(parts) == 1 else JoinedEncoding(parts)
+
+
+def encoding_class(name: str) -> type[Encoding]:
+    """Return the class of one encoding, whose name may be followed by an epoch.
+
+    Raises
+    ------
+    UnknownNameError
+        If no such name is registered.
+    InvalidOptionError
+        If the epoch cannot be read, or the encoding takes none.
+    """
+    base, at, epoch = name.partition("@")
+    cls = ENCODINGS.get(base)
+    if at and not cls.takes_epochs:
+        raise InvalidOptionError(f"the encoding {base!r} takes no epoch, got {name!r}; leave {at + epoch!r} out")
+    if at and not (epoch.isdecimal() and int(epoch)):
+        raise InvalidOptionError(f"expected {base}@epoch with an epoch of 1 or more, got {name!r}")
+    return cls
+
+
+def _make(name: str, space: str | ArchitectureFamily, known: Any) -> Encoding:
+    cls, epoch = encoding_class(name), name.partition("@")[2]
+    arguments = [known] if cls.takes_known else []
+    return cls(space, *arguments, *([int(epoch)] if epoch else []))

@@ -5,6 +5,7 @@ Next: `emprox.report` scores them; a search asks them which architecture to meas
 """
 
 from emprox.estimators.base import ESTIMATORS, ArchitectureRegressor, load, make_estimator
+from emprox.estimators.curves import EarlyStopping, SoTLE
 from emprox.estimators.embedding_regressor import EmbeddingRegressor
 from emprox.estimators.emprox import EmProx
 from emprox.estimators.feedforward import BANANAS, MLP
@@ -22,6 +23,7 @@ __all__ = [
     "MLP",
     "NAO",
     "ArchitectureRegressor",
+    "EarlyStopping",
     "EmProx",
     "EmbeddingRegressor",
     "Forest",
@@ -30,6 +32,7 @@ __all__ = [
     "OneNumber",
     "Ridge",
     "SemiNAS",
+    "SoTLE",
     "Tuned",
     "Scorer",
     "XGBoost",

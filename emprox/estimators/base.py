@@ -52,6 +52,8 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     """Whether `predict` can return standard deviations."""
     several_targets: ClassVar[bool] = False
     """Whether `fit` takes measurements of shape (n_known, n_targets) as well."""
+    ranks_without_labels: ClassVar[bool] = False
+    """Whether labels only set the scale, so that the ranking costs none."""
     tunable: ClassVar[Mapping[str, Any]] = {}
     """Options that `Tuned` searches: name to a list of values or a ``scipy.stats`` distribution."""
     space: str | ArchitectureFamily | None
@@ -116,6 +118,11 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
             raise InvalidOptionError(f"{type(self).__name__} gives no standard deviation; call predict without return_std")
         estimates, std = self._predict(self._read(architectures), return_std)
         return estimates if std is None else (estimates, std)
+
+    @property
+    def training_epochs(self) -> int:
+        """Epochs for which a candidate has to be trained before it can be estimated; 0 unless learning curves are read."""
+        return 0
 
     def as_scorer(self) -> Scorer:
         """Return this estimator as it is now as a function of one architecture, or ``many``, that threads may share."""
@@ -206,6 +213,7 @@ ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(
     "estimator",
     {
         "bananas": "emprox.estimators.feedforward:BANANAS",
+        "early-stopping": "emprox.estimators.curves:EarlyStopping",
         "emprox": "emprox.estimators.emprox:EmProx",
         "emprox-paper": "emprox.estimators.emprox:EmProx.paper",
         "forest": "emprox.estimators.tabular:Forest",
@@ -221,6 +229,7 @@ ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(
         "ridge": "emprox.estimators.tabular:Ridge",
         "seminas": "emprox.estimators.nao:SemiNAS",
         "size": "emprox.estimators.signals:OneNumber.size",
+        "sotle": "emprox.estimators.curves:SoTLE",
         "tuned": "emprox.estimators.tuned:Tuned",
         "xgboost": "emprox.estimators.xgboost:XGBoost",
         "zerocost": "emprox.estimators.zero_cost:ZeroCost",

@@ -5,7 +5,7 @@ Letters: n queries, k neighbours, dim dimensions of an embedding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,6 +25,7 @@ from emprox.estimators.warp import Warp
 from emprox.estimators.warped_kriging import WarpedKriging, score
 from emprox.estimators.weighing import KRIGING, check_weighing, kernels_over, make_weigher
 from emprox.index import EmbeddingIndex
+from emprox.proxies.known import Known
 from emprox.spaces import Architecture, ArchitectureFamily
 from emprox.validation import as_measurements, check_at_least
 
@@ -40,6 +41,8 @@ SHOWN = 10
 """Neighbours that an explanation lists."""
 DIFFERENCES = 3
 """Columns in which an explanation compares a neighbour with the candidate."""
+STRUCTURE = "structure"
+"""Name, among features, of the default encoding of the space, for a search space its structural blocks."""
 GROWTH = 1.5
 """Refitting pays when the known have grown by this factor since the embedding was learned."""
 
@@ -58,6 +61,11 @@ class EmProx(ArchitectureRegressor):
     encoder : Encoder or None
         Embeds architectures; fitted on the measured ones. None is `MetricEncoder`. An encoder fitted
         beforehand on more architectures goes in as ``sklearn.frozen.FrozenEstimator(encoder)``.
+    features : str or sequence of str
+        What the default encoder scales: ``structure``, the space's default encoding, and names of further ones, such as
+        ``proxies`` and ``curves@3``, each of which is one block. As one text they are joined by ``+``: ``structure+proxies``.
+    known : KnownProxies, PerformanceTable, path or None
+        Where such features find their columns; None computes proxies. `emprox bench` hands over those of its table.
     weights : str or callable
         ``"kriging"``, ``"inverse"`` distance, ``"kernel"`` (Nadaraya-Watson), or a function of positive distances (n, k) that
         returns non-negative weights (n, k).
@@ -114,6 +122,8 @@ class EmProx(ArchitectureRegressor):
         *,
         space: str | ArchitectureFamily | None = None,
         encoder: Encoder | None = None,
+        features: str | Sequence[str] = (STRUCTURE,),
+        known: Known = None,
         weights: str | Callable[[Floats], Floats] = KRIGING,
         n_neighbors: int = 10,
         exact_up_to: int = 1000,
@@ -121,6 +131,8 @@ class EmProx(ArchitectureRegressor):
     ) -> None:
         self.space = space
         self.encoder = encoder
+        self.features = features
+        self.known = known
         self.weights = weights
         self.n_neighbors = n_neighbors
         self.exact_up_to = exact_up_to
@@ -187,6 +199,11 @@ class EmProx(ArchitectureRegressor):
         """Learn embedding, kernel and warp again from all known architectures."""
         self._fit()
         return self
+
+    @property
+    def training_epochs(self) -> int:
+        """Epochs for which a candidate has to be trained before it can be embedded."""
+        return self.encoder_.training_epochs
 
     @property
     def refit_pays(self) -> bool:
@@ -285,9 +302,22 @@ class EmProx(ArchitectureRegressor):
 
     def _check_options(self) -> None:
         check_weighing(self.weights, self.n_neighbors, self.exact_up_to)
+        if self.encoder is not None and self._features != (STRUCTURE,):
+            raise InvalidOptionError(
+                f"features={self.features!r} are those of the default encoder; give them to {type(self.encoder).__name__} "
+                "instead, or leave encoder out"
+            )
+
+    @property
+    def _features(self) -> tuple[str, ...]:
+        return tuple(self.features.split("+") if isinstance(self.features, str) else self.features)
 
     def _fit(self) -> None:
-        encoder = MetricEncoder() if self.encoder is None else clone(self.encoder)
+        if self.encoder is None:
+            names = [self.space_.default_encoding if name == STRUCTURE else name for name in self._features]
+            encoder: Encoder = MetricEncoder(features=names, known=self.known)
+        else:
+            encoder = clone(self.encoder)
         if encoder.get_params(deep=False).get("random_state", 0) is None:
             encoder.set_params(random_state=self.random_state)
         y, y_std = self._table()
@@ -340,7 +370,7 @@ class EmProx(ArchitectureRegressor):
             raise InvalidOptionError("an EmProx whose weights are a function cannot be saved; use a named weight function")
         if self.encoder_.kind not in ENCODERS.names():
             raise InvalidOptionError(f"the encoder {self.encoder_!r} is not registered and cannot be saved")
-        return {name: value for name, value in self.get_params(deep=False).items() if name != "encoder"}
+        return {name: value for name, value in self.get_params(deep=False).items() if name not in ("encoder", "known")}
 
     def _write(self, folder: Path) -> dict[str, Any]:
         self.index_.save(folder / VECTORS)
@@ -357,7 +387,9 @@ class EmProx(ArchitectureRegressor):
 
     def _read_state(self, folder: Path, state: dict[str, Any]) -> None:
         self.encoder_ = ENCODERS.get(state["encoder"]).read(folder, state["encoder_state"])
-        if not state["default"]:
+        if state["default"]:
+            self.known = getattr(self.encoder_, "known", None)
+        else:
             self.encoder = FrozenEstimator(self.encoder_) if state["frozen"] else clone(self.encoder_)
         self.index_ = EmbeddingIndex.load(folder / VECTORS)
         self.warps_ = [Warp(tuple(warp["values"]), tuple(warp["scores"]), warp["slope"]) for warp in state["warps"]]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emprox.errors import InvalidOptionError
-from emprox.estimators.base import ArchitectureRegressor, Floats
+from emprox.estimators.base import Floats
+from emprox.estimators.label_free import LabelFreeRegressor
 from emprox.registry import nearest
 from emprox.spaces import Architecture, ArchitectureFamily, Traits, get_space
 from emprox.spaces.graph_batch import GraphBatch
@@ -73,7 +72,7 @@ SIGNALS: dict[str, Callable[[ArchitectureFamily, list[Architecture]], Floats]] =
 }
 
 
-class OneNumber(ArchitectureRegressor):
+class OneNumber(LabelFreeRegressor):
     """Rank architectures by one number; labels only set the scale, so that the ranking is that of no label at all.
 
     The estimate is the number, shifted and stretched to the mean and spread of the measurements: larger is always better.
@@ -123,18 +122,5 @@ class OneNumber(ArchitectureRegressor):
         if self.signal not in SIGNALS:
             raise InvalidOptionError(f"no signal is called {self.signal!r}; {nearest(str(self.signal), list(SIGNALS))}")
 
-    def _fit(self) -> None:
-        numbers = SIGNALS[self.signal](self.space_, self.architectures_)
-        self.slope_ = float(self.y_.std() / numbers.std()) if numbers.std() > 0 else 0.0
-        self.intercept_ = float(self.y_.mean() - self.slope_ * numbers.mean())
-
-    def _predict(self, architectures: list[Architecture], return_std: bool) -> tuple[Floats, None]:
-        if not architectures:
-            return np.empty(0), None
-        return self.intercept_ + self.slope_ * SIGNALS[self.signal](self.space_, architectures), None
-
-    def _write(self, folder: Path) -> dict[str, Any]:
-        return {"slope": self.slope_, "intercept": self.intercept_}
-
-    def _read_state(self, folder: Path, state: dict[str, Any]) -> None:
-        self.slope_, self.intercept_ = state["slope"], state["intercept"]
+    def _numbers(self, architectures: list[Architecture]) -> Floats:
+        return SIGNALS[self.signal](self.space_, architectures)

@@ -22,14 +22,11 @@ from sklearn.preprocessing import StandardScaler
 from emprox.encodings import get_encoding
 from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.proxies import KnownProxies
+from emprox.proxies.known import Known
 from emprox.spaces import Architecture, ArchitectureFamily
-from emprox.tables import PerformanceTable
 from emprox.validation import check_at_least
 
 __all__ = ["Forest", "GaussianProcess", "KNeighbors", "Ridge", "TabularRegressor"]
-
-Known = KnownProxies | PerformanceTable | str | Path | None
-"""Proxies computed before, a table with columns of them, or a csv file that `emprox proxies` wrote."""
 
 
 class TabularRegressor(ArchitectureRegressor):
@@ -57,6 +54,11 @@ class TabularRegressor(ArchitectureRegressor):
         """Return how much each measurement counts, as the keyword of the regressor's fit, or nothing."""
         precision = self._precision()
         return {} if precision is None else {"sample_weight": precision}
+
+    @property
+    def training_epochs(self) -> int:
+        """Epochs for which a candidate has to be trained before its columns are known."""
+        return self.encoding_.training_epochs
 
     def _fit(self) -> None:
         self.encoding_ = get_encoding(self.encoding, self.space_, self.known)
@@ -110,7 +112,8 @@ class Forest(TabularRegressor):
     encoding : str
         Name of an encoding, or several joined by ``+``.
     known : KnownProxies, PerformanceTable, path or None
-        Where the encoding ``proxies`` finds its columns; None computes them. `emprox bench` hands over its table.
+        Where the encodings ``proxies`` and ``curves`` find their columns; None computes proxies. `emprox bench` hands over
+        those of its table.
     n_estimators : int
         Trees.
     max_features : float
@@ -170,7 +173,8 @@ class GaussianProcess(TabularRegressor):
     encoding : str
         Name of an encoding, or several joined by ``+``.
     known : KnownProxies, PerformanceTable, path or None
-        Where the encoding ``proxies`` finds its columns; None computes them. `emprox bench` hands over its table.
+        Where the encodings ``proxies`` and ``curves`` find their columns; None computes proxies. `emprox bench` hands over
+        those of its table.
     random_state : int or None
         Kept for a uniform interface; the fit is deterministic.
 
@@ -222,7 +226,8 @@ class Ridge(TabularRegressor):
     encoding : str
         Name of an encoding, or several joined by ``+``.
     known : KnownProxies, PerformanceTable, path or None
-        Where the encoding ``proxies`` finds its columns; None computes them. `emprox bench` hands over its table.
+        Where the encodings ``proxies`` and ``curves`` find their columns; None computes proxies. `emprox bench` hands over
+        those of its table.
     random_state : int or None
         Kept for a uniform interface; the fit is deterministic.
 
@@ -271,7 +276,8 @@ class KNeighbors(TabularRegressor):
     encoding : str
         Name of an encoding, or several joined by ``+``.
     known : KnownProxies, PerformanceTable, path or None
-        Where the encoding ``proxies`` finds its columns; None computes them. `emprox bench` hands over its table.
+        Where the encodings ``proxies`` and ``curves`` find their columns; None computes proxies. `emprox bench` hands over
+        those of its table.
     n_neighbors : int
         k; all known architectures are neighbours if there are fewer.
     random_state : int or None

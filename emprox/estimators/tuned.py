@@ -90,6 +90,11 @@ class Tuned(ArchitectureRegressor):
         """Whether the tuned estimator has standard deviations."""
         return make_estimator(self.estimator).has_std
 
+    @property
+    def training_epochs(self) -> int:
+        """Epochs for which a candidate has to be trained before the tuned estimator can estimate it."""
+        return self.estimator_.training_epochs
+
     def _check_options(self) -> None:
         check_at_least("seconds", self.seconds, 0, float)
         check_at_least("folds", self.folds, 2)

@@ -9,7 +9,8 @@ from scipy.stats import loguniform, randint, uniform
 
 from emprox._optional import import_optional
 from emprox.errors import CorruptFileError
-from emprox.estimators.tabular import Known, TabularRegressor
+from emprox.estimators.tabular import TabularRegressor
+from emprox.proxies.known import Known
 from emprox.spaces import ArchitectureFamily
 from emprox.validation import check_at_least
 
@@ -30,7 +31,8 @@ class XGBoost(TabularRegressor):
     encoding : str
         Name of an encoding, such as ``onehot`` or ``features``, or several, ``features+proxies``.
     known : KnownProxies, PerformanceTable, path or None
-        Where the encoding ``proxies`` finds its columns; None computes them. `emprox bench` hands over its table.
+        Where the encodings ``proxies`` and ``curves`` find their columns; None computes proxies. `emprox bench` hands over
+        those of its table.
     n_estimators, max_depth : int
         Trees, and levels of a tree.
     learning_rate : float

@@ -5,21 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from emprox.errors import UnknownNameError
-from emprox.estimators.base import ArchitectureRegressor, Floats
+from emprox.estimators.base import Floats
+from emprox.estimators.label_free import LabelFreeRegressor
 from emprox.proxies import PROXIES, KnownProxies
 from emprox.proxies.encoding import ProxyEncoding
-from emprox.proxies.known import as_known
+from emprox.proxies.known import Known, as_known
 from emprox.registry import nearest
 from emprox.spaces import Architecture, ArchitectureFamily
-from emprox.tables import PerformanceTable
 
 __all__ = ["ZeroCost"]
 
 
-class ZeroCost(ArchitectureRegressor):
+class ZeroCost(LabelFreeRegressor):
     """Rank architectures by a zero-cost proxy; labels only set the scale, so that the ranking is that of no label at all.
 
     The estimate is the proxy, shifted and stretched to the mean and spread of the measurements: larger is always better. A
@@ -50,7 +48,7 @@ class ZeroCost(ArchitectureRegressor):
         *,
         space: str | ArchitectureFamily | None = None,
         proxy: str = "nwot",
-        known: KnownProxies | PerformanceTable | str | Path | None = None,
+        known: Known = None,
         random_state: int | None = None,
     ) -> None:
         self.space = space
@@ -61,16 +59,15 @@ class ZeroCost(ArchitectureRegressor):
     def _check_options(self) -> None:
         """Nothing to check: the proxy's name is checked where the space, and so what is known, is."""
 
-    def _fit(self) -> None:
+    def _prepare(self) -> None:
         self.encoding_ = self._encoding(as_known(self.known, self.space_.name))
-        numbers = self.encoding_.transform(self.architectures_)[:, 0]
-        values, y = numbers[np.isfinite(numbers)], self.y_[np.isfinite(numbers)]
-        varies = len(values) > 0 and values.std() > 0
-        self.slope_ = float(y.std() / values.std()) if varies else 0.0
-        self.intercept_ = float(y.mean() - self.slope_ * values.mean()) if len(values) else float(self.y_.mean())
+
+    def _numbers(self, architectures: list[Architecture]) -> Floats:
+        return self.encoding_.transform(architectures)[:, 0]
+
+    def _least(self, numbers: Floats) -> float:
         known = self.encoding_.known
-        least = np.fmin.reduce(numbers if known is None else known.columns[self.proxy])
-        self.worst_ = float(self.intercept_ + self.slope_ * least) if np.isfinite(least) else self.intercept_
+        return super()._least(numbers if known is None else known.columns[self.proxy])
 
     def _encoding(self, known: KnownProxies | None) -> ProxyEncoding:
         if known is not None and self.proxy in known.names:
@@ -80,23 +77,14 @@ class ZeroCost(ArchitectureRegressor):
             raise UnknownNameError(f"no proxy is called {self.proxy!r}; {nearest(str(self.proxy), names)}")
         return ProxyEncoding(self.space_, None, [self.proxy])
 
-    def _predict(self, architectures: list[Architecture], return_std: bool) -> tuple[Floats, None]:
-        estimates = self.intercept_ + self.slope_ * self.encoding_.transform(architectures)[:, 0]
-        return np.where(np.isnan(estimates), self.worst_, estimates), None
-
     def _options(self) -> dict[str, Any]:
         return super()._options() | {"known": None}  # its content is part of the state
 
     def _write(self, folder: Path) -> dict[str, Any]:
         known = self.encoding_.known
-        return {
-            "slope": self.slope_,
-            "intercept": self.intercept_,
-            "worst": self.worst_,
-            "known": None if known is None else known.to_json(),
-        }
+        return super()._write(folder) | {"known": None if known is None else known.to_json()}
 
     def _read_state(self, folder: Path, state: dict[str, Any]) -> None:
-        self.slope_, self.intercept_, self.worst_ = state["slope"], state["intercept"], state["worst"]
+        super()._read_state(folder, state)
         self.known = None if state["known"] is None else KnownProxies.from_json(state["known"])
         self.encoding_ = self._encoding(self.known)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emprox.encodings import Encoding
 from emprox.proxies.base import PROXIES
-from emprox.proxies.known import KnownProxies, as_known
+from emprox.proxies.known import Known, KnownProxies, as_known
 from emprox.proxies.networks import Recipe, score_architecture
 from emprox.spaces import Architecture, ArchitectureFamily
-from emprox.tables import PerformanceTable
 
 __all__ = ["ProxyEncoding"]
 
@@ -28,7 +26,7 @@ class ProxyEncoding(Encoding):
 
     Parameters
     ----------
-    space : str or SearchSpace
+    space : str or ArchitectureFamily
         The search space.
     known : KnownProxies, PerformanceTable, path or None
         Where the values are; see `emprox.proxies.known.as_known`.
@@ -43,12 +41,13 @@ class ProxyEncoding(Encoding):
     def __init__(
         self,
         space: str | ArchitectureFamily,
-        known: KnownProxies | PerformanceTable | str | Path | None = None,
+        known: Known = None,
         proxies: Sequence[str] | None = None,
         recipe: Recipe | None = None,
     ) -> None:
         super().__init__(space)
-        self.known = as_known(known, self.space.name)
+        given = as_known(known, self.space.name)
+        self.known = given if given is not None and given.names else None
         self.recipe = recipe or Recipe()
         all_names = self.known.names if self.known is not None else tuple(PROXIES.names())
         self._names = all_names if proxies is None else tuple(proxies)
@@ -58,6 +57,16 @@ class ProxyEncoding(Encoding):
     def names(self) -> tuple[str, ...]:
         """Names of the proxies."""
         return self._names
+
+    @property
+    def known_architectures(self) -> tuple[Architecture, ...]:
+        """Those that have a row among the known proxies."""
+        return () if self.known is None else self.known.architectures
+
+    @classmethod
+    def read_known(cls, content: Any) -> KnownProxies:
+        """Return known proxies from their JSON form."""
+        return KnownProxies.from_json(content)
 
     def transform(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
         """Return the proxies, ndarray of shape (n_archs, len(names)).

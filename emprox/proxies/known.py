@@ -1,40 +1,45 @@
-"""Proxies that were computed before: columns of a published table, or a file that `emprox proxies` wrote."""
+"""What is known of architectures from elsewhere: proxies computed before and learning curves, of a table or a file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emprox.errors import InvalidArchitectureError, InvalidDataError, UnknownNameError
+from emprox.errors import InvalidArchitectureError, InvalidDataError, InvalidOptionError, UnknownNameError
 from emprox.proxies.base import PROXIES
 from emprox.registry import nearest
-from emprox.spaces import Architecture, as_architectures, get_space
+from emprox.spaces import Architecture, as_architectures, get_family
 from emprox.tables import PerformanceTable
 
-__all__ = ["KnownProxies", "as_known"]
+__all__ = ["Known", "KnownProxies", "as_known"]
 
 Floats = NDArray[np.float64]
 MILLIONS = {"params_millions": "params", "flops_millions": "flops"}
 """Columns of public tables that count in millions, and the proxy that each is."""
 
 
+Known: TypeAlias = "KnownProxies | PerformanceTable | str | Path | None"
+"""Proxies and curves, a table that has them, or a csv file that `emprox proxies` wrote; None if nothing is known."""
+
+
 @dataclass(frozen=True)
 class KnownProxies:
-    """Proxies of some architectures of one space, by name.
+    """Proxies, and learning curves if there are any, of some architectures of one space, by name.
 
     Raises
     ------
     InvalidDataError
-        If a column's length differs from the number of architectures, or a value is infinite.
+        If a column's or curve's length differs from the number of architectures, or a value is infinite.
 
     Examples
     --------
+    >>> from emprox.spaces import get_space
     >>> cells = get_space("nasbench201").sample(np.random.default_rng(0), 3)
     >>> known = KnownProxies("nasbench201", tuple(cells[:2]), {"synflow": [40.5, np.nan]})
     >>> known.values(cells)
@@ -51,6 +56,8 @@ class KnownProxies:
     """One per row, all different."""
     columns: Mapping[str, Floats]
     """Values by proxy, each ndarray of shape (n_rows,); NaN where the proxy has no value."""
+    curves: Mapping[str, Floats] = field(default_factory=dict)
+    """Values after each epoch by curve, each ndarray of shape (n_rows, n_epochs); NaN after a training that stopped early."""
 
     def __post_init__(self) -> None:
         checked = {name: np.asarray(values, dtype=np.float64) for name, values in self.columns.items()}
@@ -61,8 +68,16 @@ class KnownProxies:
                     f"{values.shape}" + (" with infinity" if np.isinf(values).any() else "")
                 )
         for architecture in self.architectures:
-            get_space(self.space).check(architecture)
+            get_family(self.space).check(architecture)
         object.__setattr__(self, "columns", checked)
+        curves = {name: np.asarray(values, dtype=np.float64) for name, values in self.curves.items()}
+        for name, values in curves.items():
+            if values.ndim != 2 or len(values) != len(self.architectures) or np.isinf(values).any():
+                raise InvalidDataError(
+                    f"curve {name!r}: expected finite numbers or NaN of shape ({len(self.architectures)}, epochs), "
+                    f"got an array of shape {values.shape}" + (" with infinity" if np.isinf(values).any() else "")
+                )
+        object.__setattr__(self, "curves", curves)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> KnownProxies:
         return self  # a value, so that a clone of an estimator shares it
@@ -99,11 +114,41 @@ class KnownProxies:
         for name in chosen:
             if name not in self.columns:
                 raise UnknownNameError(f"{name!r} is not among the known proxies; {nearest(name, list(self.names))}")
-        rows = np.array([self._row.get(architecture, -1) for architecture in architectures], dtype=np.int64)
+        rows = self._rows(architectures)
         found = np.full((len(rows), len(chosen)), np.nan)
         for column, name in enumerate(chosen):
             found[rows >= 0, column] = self.columns[name][rows[rows >= 0]]
         return found
+
+    def curve(self, architectures: Sequence[Architecture], name: str, epochs: int) -> Floats:
+        """Return a learning curve up to an epoch, ndarray of shape (n_archs, epochs).
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such curve.
+        InvalidOptionError
+            If it has fewer epochs.
+        InvalidDataError
+            If the curve of an architecture is not known, or ends before.
+        """
+        if name not in self.curves:
+            raise UnknownNameError(f"{name!r} is not among the known learning curves; {nearest(name, list(self.curves))}")
+        if epochs > self.curves[name].shape[1]:
+            raise InvalidOptionError(f"the curve {name!r} has {self.curves[name].shape[1]} epochs, {epochs} were asked for")
+        rows = self._rows(architectures)
+        found = np.where((rows >= 0)[:, None], self.curves[name][rows, :epochs], np.nan)
+        lacking = np.flatnonzero(np.isnan(found).any(axis=1))
+        if len(lacking):
+            raise InvalidDataError(
+                f"the learning curve {name!r} up to epoch {epochs} is not known of {len(lacking)} of {len(rows)} architectures, "
+                f"first {architectures[lacking[0]]}; train them so far, or leave them out"
+            )
+        return found
+
+    def _rows(self, architectures: Iterable[Architecture]) -> NDArray[np.int64]:
+        """Return the row of each architecture, -1 where it has none."""
+        return np.array([self._row.get(architecture, -1) for architecture in architectures], dtype=np.int64)
 
     def select(self, names: Sequence[str]) -> KnownProxies:
         """Return these proxies only."""
@@ -121,14 +166,14 @@ class KnownProxies:
 
     @classmethod
     def from_table(cls, table: PerformanceTable) -> KnownProxies:
-        """Return the proxies among the columns of a table; those in millions become plain numbers."""
+        """Return the proxies among the columns of a table, those in millions as plain numbers, and its learning curves."""
         columns = {}
         for name, values in table.columns.items():
             if name in MILLIONS:
                 columns[MILLIONS[name]] = values * 1e6
             elif name in PROXIES.names():
                 columns[name] = values
-        return cls(table.space, table.architectures, columns)
+        return cls(table.space, table.architectures, columns, table.curves)
 
     @classmethod
     def from_file(cls, path: str | Path, space: str) -> KnownProxies:
@@ -150,25 +195,31 @@ class KnownProxies:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content for JSON, None in place of NaN; `from_json` reads it."""
-        columns = {name: [None if np.isnan(v) else float(v) for v in values] for name, values in self.columns.items()}
-        return {"space": self.space, "architectures": [str(a) for a in self.architectures], "columns": columns}
+        return {
+            "space": self.space,
+            "architectures": [str(a) for a in self.architectures],
+            "columns": {name: _without_nan(values) for name, values in self.columns.items()},
+            "curves": {name: [_without_nan(row) for row in values] for name, values in self.curves.items()},
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> KnownProxies:
         """Return what `to_json` wrote."""
-        architectures = as_architectures(content["architectures"], get_space(content["space"]))
-        columns = {name: np.array(values, dtype=np.float64) for name, values in content["columns"].items()}
-        return cls(content["space"], tuple(architectures), columns)
+        architectures = as_architectures(content["architectures"], get_family(content["space"]))
+        columns, curves = (
+            {name: np.array(values, dtype=np.float64) for name, values in content[kind].items()} for kind in ("columns", "curves")
+        )
+        return cls(content["space"], tuple(architectures), columns, curves)
 
 
-def as_known(known: KnownProxies | PerformanceTable | str | Path | None, space: str) -> KnownProxies | None:
+def as_known(known: Known, space: str) -> KnownProxies | None:
     """Return known proxies from any form in which estimators and encodings take them.
 
     Parameters
     ----------
     known : KnownProxies, PerformanceTable, path or None
-        Proxies, a table with columns of them, or a csv file of `emprox proxies`; None if nothing is known. A table without a
-        column of a proxy knows nothing.
+        Proxies and curves, a table that has them, or a csv file of `emprox proxies`; None if nothing is known. A table without
+        a proxy or a curve knows nothing.
     space : str
         The space that they have to be of.
 
@@ -186,11 +237,15 @@ def as_known(known: KnownProxies | PerformanceTable | str | Path | None, space: 
         raise InvalidDataError(f"known is KnownProxies, a PerformanceTable or a csv file, got {type(known).__name__}")
     if found.space != space:
         raise InvalidDataError(f"the known proxies are of {found.space}, expected {space}")
-    return found if found.names else None
+    return found if found.names or found.curves else None
+
+
+def _without_nan(values: Floats) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]
 
 
 def _parsed(space: str, text: str) -> Architecture | None:
     try:
-        return get_space(space).parse(text)
+        return get_family(space).parse(text)
     except InvalidArchitectureError:
         return None

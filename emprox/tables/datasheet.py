@@ -24,6 +24,7 @@ def datasheet(table: PerformanceTable) -> dict[str, Any]:
         "targets": {name: _target(table, name) for name in table.targets},
         "curves": {name: _curve(values) for name, values in table.curves.items()},
         "columns": {name: _column(values) for name, values in table.columns.items()},
+        "epochs": table.epochs,
         "citation": table.citation,
     }
 

@@ -99,6 +99,7 @@ def _header(table: PerformanceTable) -> dict[str, Any]:
         "curves": {name: values.shape[1] for name, values in table.curves.items()},
         "columns": {name: "text" if values.dtype.kind == "U" else "number" for name, values in table.columns.items()},
         "marks": list(table.marks),
+        "epochs": table.epochs,
     }
 
 
@@ -141,6 +142,7 @@ def _table(header: Mapping[str, Any], flat: Mapping[str, Any]) -> PerformanceTab
         },
         marks={name: _numbers(flat[f"{name}?"]) for name in header.get("marks", ())},  # type: ignore[misc]
         measures={name: Measure(*measure) for name, measure in header["targets"].items()},
+        epochs=header.get("epochs"),
     )
 
 

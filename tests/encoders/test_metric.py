@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from emprox.encoders import Encoder, MetricEncoder, SequenceAutoencoder
 from emprox.encoders.kernel import ScalePrior
 from emprox.encodings.blocks import BLOCKS, BlockEncoding
-from emprox.errors import CorruptFileError, InvalidDataError, InvalidOptionError
+from emprox.errors import CorruptFileError, InvalidDataError, InvalidOptionError, UnknownNameError
 from emprox.spaces import Architecture, get_space
 from emprox.testing import EncoderContract
 
@@ -165,7 +165,7 @@ def test_damaged_arrays_are_reported(tmp_path) -> None:
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidOptionError, match=message):
+    with pytest.raises((InvalidOptionError, UnknownNameError), match=message):
         MetricEncoder(**options).fit(ARCHS)
 
 

@@ -9,7 +9,9 @@ from emprox.encodings import ENCODINGS, Encoding, SequenceEncoding, get_encoding
 from emprox.encodings.blocks import BlockEncoding
 from emprox.encodings.features import FeatureEncoding
 from emprox.encodings.networks import NetworkEncoding
+from emprox.encodings.recurrent import RecurrentEncoding
 from emprox.errors import InvalidArchitectureError, UnknownNameError
+from emprox.proxies.curves import CurveEncoding
 from emprox.proxies.encoding import ProxyEncoding
 from emprox.spaces import Architecture, get_space
 from emprox.spaces.nasbench201 import EDGES, OPS
@@ -96,6 +98,8 @@ def test_every_encoding_has_a_contract() -> None:
         FeatureEncoding,
         NetworkEncoding,
         ProxyEncoding,
+        CurveEncoding,
+        RecurrentEncoding,
     }
     assert tested == {ENCODINGS.get(name) for name in ENCODINGS}
 

@@ -23,13 +23,14 @@ def table(**fields):
         "columns": {"params": [1.0, np.nan, 3.0], "recipe": ['a,"b"\n', "", "# é"]},
         "marks": {"early": [True, False, True]},
         "citation": "Somebody, “Things”, 2020.",
+        "epochs": 50,
         "measures": {"reward": Measure("points", False)},
     }
     return PerformanceTable("mine", "nasbench201", CELLS, **{**given, **fields})
 
 
 def assert_equal(came, expected):
-    for field in ("name", "space", "architectures", "citation", "measures"):
+    for field in ("name", "space", "architectures", "citation", "measures", "epochs"):
         assert getattr(came, field) == getattr(expected, field)
     for kind in KINDS:
         ours, theirs = getattr(came, kind), getattr(expected, kind)
