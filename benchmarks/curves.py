@@ -68,9 +68,10 @@ class Experiment:
         return ["emprox", *both, *(f"xgboost:encoding={self.structure}+curves@{e}" for e in self.joined)]
 
 
+PROXIES = tuple(f"zerocost:proxy={name}" for name in ("nwot", "jacov", "synflow", "zico", "grad_norm"))
 EXPERIMENTS = {
     "bundled": Experiment(
-        "bundled", "test_accuracy", "connected", (1, 2, 3, 5, 7, 10), (1, 3, 5), "features", ("size", "params", "macs")
+        "bundled", "test_accuracy", "connected", (1, 2, 3, 5, 7, 10), (1, 3, 5), "features", ("size", "params", "macs", *PROXIES)
     ),
     "nasbench-nlp": Experiment(
         "nasbench-nlp", "test_loss", "all", (1, 2, 5, 10, 20, 30, 50), (1, 5, 10), "recurrent", ("params", "macs")
