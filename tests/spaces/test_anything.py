@@ -11,6 +11,7 @@ from emprox.errors import CorruptFileError, InvalidArchitectureError, InvalidOpt
 from emprox.spaces import FAMILIES, Architecture, ComputationGraph, get_family, get_space, infer_space
 from emprox.spaces.anything import NamedGraph, Networks
 from emprox.testing import FamilyContract
+from tests.spaces import test_nasbench_nlp
 
 FAMILY = Networks(input_shape=(3, 8, 8))
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
@@ -45,7 +46,7 @@ class TestNetworks(FamilyContract):
 
 
 def test_every_family_has_a_contract():
-    assert {contract().make_family().name for contract in (TestNetworks,)} == set(FAMILIES)
+    assert {contract().make_family().name for contract in (TestNetworks, test_nasbench_nlp.TestContract)} == set(FAMILIES)
 
 
 class TestReading:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from emprox.errors import InvalidArchitectureError, InvalidOptionError
-from emprox.spaces import Architecture, get_family, get_space, infer_space
+from emprox.spaces import Architecture, ArchitectureFamily, get_family, get_space, infer_space
+from emprox.testing import FamilyContract
 
 FAMILY = get_family("nasbench-nlp")
 PLAIN = "f=linear(x,h_prev_0); h_new_0=activation_tanh(f)"
@@ -17,6 +18,14 @@ GRU = (
 )
 TWO = "a=linear(x,h_prev_0,h_prev_1); h_new_0=activation_leaky_relu(a); h_new_1=elementwise_sum(a,h_prev_1)"
 CELLS = [FAMILY.parse(text) for text in (PLAIN, GRU, TWO)]
+
+
+class TestContract(FamilyContract):
+    def make_family(self) -> ArchitectureFamily:
+        return FAMILY
+
+    def make_architectures(self) -> list[Architecture]:
+        return CELLS
 
 
 def test_all_forms_are_the_same() -> None:
