@@ -157,8 +157,8 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
         return 1 / (variance + (variance.mean() or 1))
 
     def _options(self) -> dict[str, Any]:
-        """Return constructor options that JSON can hold."""
-        return self.get_params(deep=False)
+        """Return constructor options that JSON can hold; what is known from elsewhere is part of the state."""
+        return {name: value for name, value in self.get_params(deep=False).items() if name != "known"}
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted estimator to a folder, as a whole or not at all; nothing in it is a pickle.

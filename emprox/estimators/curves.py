@@ -62,9 +62,6 @@ class CurveRegressor(LabelFreeRegressor):
         sign = -1 if measure_of(name).larger_is_better is False else 1
         return sign * self.curves_.curve(architectures, name, self.training_epochs)
 
-    def _options(self) -> dict[str, Any]:
-        return super()._options() | {"known": None}  # the curve is part of the state
-
     def _write(self, folder: Path) -> dict[str, Any]:
         return super()._write(folder) | {"known": self.curves_.to_json()}
 

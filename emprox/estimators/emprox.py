@@ -370,7 +370,7 @@ class EmProx(ArchitectureRegressor):
             raise InvalidOptionError("an EmProx whose weights are a function cannot be saved; use a named weight function")
         if self.encoder_.kind not in ENCODERS.names():
             raise InvalidOptionError(f"the encoder {self.encoder_!r} is not registered and cannot be saved")
-        return {name: value for name, value in self.get_params(deep=False).items() if name not in ("encoder", "known")}
+        return {name: value for name, value in super()._options().items() if name != "encoder"}
 
     def _write(self, folder: Path) -> dict[str, Any]:
         self.index_.save(folder / VECTORS)

@@ -83,9 +83,6 @@ class TabularRegressor(ArchitectureRegressor):
         values, std = self.model_.predict(columns, return_std=True)
         return self.mean_ + self.scale_ * values, self.scale_ * std
 
-    def _options(self) -> dict[str, Any]:
-        return super()._options() | {"known": None}  # its content is part of the state
-
     def _write(self, folder: Path) -> dict[str, Any]:
         known = self.encoding_.known
         return {"seed": self.seed_, "known": None if known is None else known.to_json()}

@@ -140,9 +140,6 @@ class Tuned(ArchitectureRegressor):
         handed = {"known": self.known} if takes_option(self.estimator, "known") else {}
         return make_estimator(self.estimator, space=self.space_, random_state=self.seed_, **handed).set_params(**setting)
 
-    def _options(self) -> dict[str, Any]:
-        return super()._options() | {"known": None}  # its content is part of the tuned estimator's state
-
     def _predict(self, architectures: list[Architecture], return_std: bool) -> tuple[Floats, Floats | None]:
         return self.estimator_._predict(architectures, return_std)
 

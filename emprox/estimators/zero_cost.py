@@ -77,9 +77,6 @@ class ZeroCost(LabelFreeRegressor):
             raise UnknownNameError(f"no proxy is called {self.proxy!r}; {nearest(str(self.proxy), names)}")
         return ProxyEncoding(self.space_, None, [self.proxy])
 
-    def _options(self) -> dict[str, Any]:
-        return super()._options() | {"known": None}  # its content is part of the state
-
     def _write(self, folder: Path) -> dict[str, Any]:
         known = self.encoding_.known
         return super()._write(folder) | {"known": None if known is None else known.to_json()}

@@ -150,7 +150,7 @@ class NASLibEstimator(ArchitectureRegressor):
     def _options(self) -> dict[str, Any]:
         if not isinstance(self.predictor, str):
             raise InvalidOptionError("a NASLib predictor given as an object cannot be saved; give the name of its class")
-        return self.get_params(deep=False)
+        return super()._options()
 
     def _write(self, folder: Path) -> dict[str, Any]:
         return {"seed": self.seed_}
