@@ -123,9 +123,9 @@ class LocalKriging:
             self.landmarks, self.global_, before = landmarks, self._exact(landmarks), 0
             self.known = [np.empty((0, len(self.landmarks)), np.float32) for _ in self.kernels]
         new = self.places.embeddings[before:].astype(np.float64)
-        pairs = list(zip(self.known, self.global_, strict=True))
+        pairs = list(zip(self.known, self.global_.processes, strict=True))
         self.known = [np.concatenate([known, process.projections(new).astype(np.float32)]) for known, process in pairs]
-        told = [known @ process.projected_scores for known, process in zip(self.known, self.global_, strict=True)]
+        told = [known @ process.projected_scores for known, process in zip(self.known, self.global_.processes, strict=True)]
         self.residuals = self.places.scores - np.column_stack(told)
         self.spread = self.places.variances
         self.spread[self.landmarks] = TOLD
@@ -144,10 +144,11 @@ class LocalKriging:
         The weight of a place is shared among what was measured there, by precision.
         """
         places, near = self.places, self.places.index.search(query, self.n_neighbors)[1]
-        of_query = self.global_[0].projections(query.astype(np.float64))
+        first = self.global_.processes[0]
+        of_query = first.projections(query.astype(np.float64))
         by_place = np.zeros(len(places))
         by_place[near[0]] = self._local(0, query.astype(np.float64), near, of_query)[2][0]
-        by_place[self.landmarks] = self.global_[0].unprojected(of_query - by_place[near] @ self.known[0][near[0]])[0]
+        by_place[self.landmarks] = first.unprojected(of_query - by_place[near] @ self.known[0][near[0]])[0]
         members = np.flatnonzero(by_place[places.of])
         of = places.of[members]
         distances = np.linalg.norm(places.embeddings[of] - query, axis=1).astype(np.float64)
@@ -158,7 +159,7 @@ class LocalKriging:
         distances, near = self.places.index.search(queries, self.n_neighbors)
         order = np.concatenate([self.landmarks, near.ravel()[np.argsort(distances.ravel(), kind="stable")]])
         _, first = np.unique(order, return_index=True)
-        return self._exact(order[np.sort(first)][:most])
+        return self._exact(order[np.sort(first)][:most]).processes
 
     def left_out(self) -> Floats:
         """Return what the mean of each place differs from its estimate without it, in standard deviations, (P, T).
@@ -168,22 +169,21 @@ class LocalKriging:
         places = self.places
         chosen = np.setdiff1d(np.random.default_rng(0).permutation(len(places))[: CALIBRATED + LANDMARKS], self.landmarks)
         if not len(chosen):
-            each = [(process.scores, *process.leave_one_out()) for process in self.global_]
-            return np.column_stack([(scores - means) / np.sqrt(variances) for scores, means, variances in each])
+            return self.global_.left_out()
         near = places.index.search(places.embeddings[chosen], self.n_neighbors + 1)[1]
         others = np.argsort(near == chosen[:, None], axis=1, kind="stable")[:, :-1]
         means, variances = self._from_places(places.embeddings[chosen], np.take_along_axis(near, others, 1))
         return (places.scores[chosen] - means) / np.sqrt(variances - self.own + places.variances[chosen])
 
-    def _exact(self, ids: Ints) -> list[Kriging]:
-        """Return the exact processes over some places."""
+    def _exact(self, ids: Ints) -> ExactKriging:
+        """Return the exact form over some places."""
         noise = self.places.variances[ids] - self.own
-        return ExactKriging(self.kernels, self.places.embeddings[ids], self.places.scores[ids], noise).processes
+        return ExactKriging(self.kernels, self.places.embeddings[ids], self.places.scores[ids], noise)
 
     def _from_places(self, queries: Vectors, near: Ints) -> tuple[Floats, Floats]:
         """Return means and variances of the scores from landmarks and given places (m, k), (m, T) each."""
         means, variances = np.empty((2, len(queries), len(self.kernels)))
-        for t, process in enumerate(self.global_):
+        for t, process in enumerate(self.global_.processes):
             for start in range(0, len(queries), CHUNK):
                 rows = slice(start, start + CHUNK)
                 q = queries[rows].astype(np.float64)
