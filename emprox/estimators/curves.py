@@ -6,12 +6,11 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
-from emprox.errors import InvalidDataError, InvalidOptionError, UnknownNameError
+from emprox.errors import InvalidDataError, InvalidOptionError
 from emprox.estimators.base import Floats
 from emprox.estimators.label_free import LabelFreeRegressor
 from emprox.proxies import KnownProxies
 from emprox.proxies.known import Known, as_known
-from emprox.registry import nearest
 from emprox.spaces import Architecture, ArchitectureFamily
 from emprox.tables.measures import measure_of
 from emprox.validation import check_at_least
@@ -47,14 +46,7 @@ class CurveRegressor(LabelFreeRegressor):
         known = as_known(self.known, self.space_.name)
         if known is None or not known.curves:
             raise InvalidDataError(f"{type(self).__name__} needs learning curves; pass known=, for instance a table with curves")
-        name = self._curve_name(known)
-        if name not in known.curves:
-            raise UnknownNameError(f"no learning curve is called {name!r}; {nearest(name, list(known.curves))}")
-        longest = known.curves[name].shape[1]
-        epochs = self._last_epoch() or longest
-        if epochs > longest:
-            raise InvalidOptionError(f"the learning curve {name!r} has {longest} epochs, {epochs} were asked for")
-        self.curves_ = KnownProxies(known.space, known.architectures, {}, {name: known.curves[name][:, :epochs]})
+        self.curves_ = known.select_curve(self._curve_name(known), self._last_epoch())
 
     def _curve(self, architectures: list[Architecture]) -> Floats:
         """Return the curve up to the last epoch, with its sign changed where smaller is better, (n, epochs)."""

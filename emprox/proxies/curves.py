@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emprox.encodings import Encoding
 from emprox.errors import InvalidDataError
-from emprox.proxies.known import Known, KnownProxies, as_known
+from emprox.proxies.known import Known, KnownEncoding, KnownProxies, as_known
 from emprox.spaces import Architecture, ArchitectureFamily
 
 __all__ = ["CurveEncoding"]
 
 
-class CurveEncoding(Encoding):
+class CurveEncoding(KnownEncoding):
     """The values of all known learning curves, except those on test data, after each epoch up to a given one.
 
     Costs so many epochs of training for each candidate. A curve that is not known is an error, since it cannot be computed.
@@ -40,7 +39,6 @@ class CurveEncoding(Encoding):
     Baker et al., *Accelerating Neural Architecture Search using Performance Prediction*, 2017, arXiv 1705.10823.
     """
 
-    takes_known: ClassVar[bool] = True
     takes_epochs: ClassVar[bool] = True
 
     def __init__(self, space: str | ArchitectureFamily, known: Known = None, epochs: int | None = None) -> None:
@@ -63,11 +61,6 @@ class CurveEncoding(Encoding):
         values = np.column_stack([self.known.curves[name][:, : self.training_epochs] for name in self.curves])
         complete = np.flatnonzero(np.isfinite(values).all(axis=1))
         return tuple(self.known.architectures[row] for row in complete)
-
-    @classmethod
-    def read_known(cls, content: Any) -> KnownProxies:
-        """Return known curves from their JSON form."""
-        return KnownProxies.from_json(content)
 
     def transform(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
         """Return the curves, ndarray of shape (n_archs, len(names)).

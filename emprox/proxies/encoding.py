@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emprox.encodings import Encoding
 from emprox.proxies.base import PROXIES
-from emprox.proxies.known import Known, KnownProxies, as_known
+from emprox.proxies.known import Known, KnownEncoding, as_known
 from emprox.proxies.networks import Recipe, score_architecture
 from emprox.spaces import Architecture, ArchitectureFamily
 
 __all__ = ["ProxyEncoding"]
 
 
-class ProxyEncoding(Encoding):
+class ProxyEncoding(KnownEncoding):
     """A column for each zero-cost proxy; NaN where a network has no value, such as one whose output is constant.
 
     Either all values are known, or all are computed from the network of the space with random weights on random batches, which
@@ -35,8 +33,6 @@ class ProxyEncoding(Encoding):
     recipe : Recipe, optional
         Batches and seed of what is computed.
     """
-
-    takes_known: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -62,11 +58,6 @@ class ProxyEncoding(Encoding):
     def known_architectures(self) -> tuple[Architecture, ...]:
         """Those that have a row among the known proxies."""
         return () if self.known is None else self.known.architectures
-
-    @classmethod
-    def read_known(cls, content: Any) -> KnownProxies:
-        """Return known proxies from their JSON form."""
-        return KnownProxies.from_json(content)
 
     def transform(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
         """Return the proxies, ndarray of shape (n_archs, len(names)).

@@ -6,18 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emprox.encodings import Encoding
 from emprox.errors import InvalidArchitectureError, InvalidDataError, InvalidOptionError, UnknownNameError
 from emprox.proxies.base import PROXIES
 from emprox.registry import nearest
 from emprox.spaces import Architecture, as_architectures, get_family
 from emprox.tables import PerformanceTable
 
-__all__ = ["Known", "KnownProxies", "as_known"]
+__all__ = ["Known", "KnownEncoding", "KnownProxies", "as_known"]
 
 Floats = NDArray[np.float64]
 MILLIONS = {"params_millions": "params", "flops_millions": "flops"}
@@ -67,8 +68,9 @@ class KnownProxies:
                     f"proxy {name!r}: expected {len(self.architectures)} finite numbers or NaN, got an array of shape "
                     f"{values.shape}" + (" with infinity" if np.isinf(values).any() else "")
                 )
+        family = get_family(self.space)
         for architecture in self.architectures:
-            get_family(self.space).check(architecture)
+            family.check(architecture)
         object.__setattr__(self, "columns", checked)
         curves = {name: np.asarray(values, dtype=np.float64) for name, values in self.curves.items()}
         for name, values in curves.items():
@@ -132,12 +134,8 @@ class KnownProxies:
         InvalidDataError
             If the curve of an architecture is not known, or ends before.
         """
-        if name not in self.curves:
-            raise UnknownNameError(f"{name!r} is not among the known learning curves; {nearest(name, list(self.curves))}")
-        if epochs > self.curves[name].shape[1]:
-            raise InvalidOptionError(f"the curve {name!r} has {self.curves[name].shape[1]} epochs, {epochs} were asked for")
-        rows = self._rows(architectures)
-        found = np.where((rows >= 0)[:, None], self.curves[name][rows, :epochs], np.nan)
+        values, rows = self._until(name, epochs), self._rows(architectures)
+        found = np.where((rows >= 0)[:, None], values[rows], np.nan)
         lacking = np.flatnonzero(np.isnan(found).any(axis=1))
         if len(lacking):
             raise InvalidDataError(
@@ -145,6 +143,19 @@ class KnownProxies:
                 f"first {architectures[lacking[0]]}; train them so far, or leave them out"
             )
         return found
+
+    def select_curve(self, name: str, epochs: int | None = None) -> KnownProxies:
+        """Return one learning curve only, up to an epoch, by default its last; errors of name and epoch as in `curve`."""
+        return KnownProxies(self.space, self.architectures, {}, {name: self._until(name, epochs)})
+
+    def _until(self, name: str, epochs: int | None) -> Floats:
+        """Return a learning curve up to an epoch, (n_rows, epochs)."""
+        if name not in self.curves:
+            raise UnknownNameError(f"{name!r} is not among the known learning curves; {nearest(name, list(self.curves))}")
+        longest = self.curves[name].shape[1]
+        if epochs is not None and epochs > longest:
+            raise InvalidOptionError(f"the curve {name!r} has {longest} epochs, {epochs} were asked for")
+        return self.curves[name][:, :epochs]
 
     def _rows(self, architectures: Iterable[Architecture]) -> NDArray[np.int64]:
         """Return the row of each architecture, -1 where it has none."""
@@ -210,6 +221,17 @@ class KnownProxies:
             {name: np.array(values, dtype=np.float64) for name, values in content[kind].items()} for kind in ("columns", "curves")
         )
         return cls(content["space"], tuple(architectures), columns, curves)
+
+
+class KnownEncoding(Encoding):
+    """An encoding whose columns are known of architectures from elsewhere."""
+
+    takes_known: ClassVar[bool] = True
+
+    @classmethod
+    def read_known(cls, content: Any) -> KnownProxies:
+        """Return what is known from its JSON form."""
+        return KnownProxies.from_json(content)
 
 
 def as_known(known: Known, space: str) -> KnownProxies | None:
