@@ -145,7 +145,7 @@ class Tuned(ArchitectureRegressor):
 
     def _write(self, folder: Path) -> dict[str, Any]:
         inner = self.estimator_
-        options = inner._options() | {"space": self.space_.name}
+        options = inner._options() | {"space": self.space_.setting}
         return {
             "kind": inner.kind,
             "options": options,
