@@ -44,24 +44,13 @@ def read_wikitext2(path: Path) -> PerformanceTable:
         seconds = np.array([sum(log["wall_times"]) for log in runs])
     except (KeyError, TypeError, ValueError, InvalidArchitectureError) as error:
         raise CorruptFileError(f"{path} is not the file of NAS-Bench-NLP: {error!r}") from error
-    curves = {f"{name}@{epoch}": values[:, epoch] for name, values in losses.items() for epoch in range(EPOCHS)}
-    table = table_of_runs(
+    return table_of_runs(
         "nasbench-nlp",
         family.name,
         cells,
         {name: losses[name][:, -1] for name in ("val_loss", "test_loss")},
-        columns={"parameters": parameters, "train_seconds": seconds, **curves},
-    )
-    means = {name: np.stack([table.columns[f"{name}@{epoch}"] for epoch in range(EPOCHS)], axis=1) for name in losses}
-    return PerformanceTable(
-        table.name,
-        table.space,
-        table.architectures,
-        table.targets,
-        table.spreads,
-        counts=table.counts,
-        curves=means,
-        columns={name: table.columns[name] for name in ("parameters", "train_seconds")},
+        columns={"parameters": parameters, "train_seconds": seconds},
+        curves=losses,
     )
 
 

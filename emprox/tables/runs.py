@@ -56,6 +56,7 @@ def table_of_runs(
     architectures: Sequence[Architecture],
     targets: Mapping[str, ArrayLike],
     columns: Mapping[str, ArrayLike] | None = None,
+    curves: Mapping[str, ArrayLike] | None = None,
     **fields: Any,
 ) -> PerformanceTable:
     """Return the table of trainings, those of one architecture (equal description) averaged.
@@ -72,6 +73,8 @@ def table_of_runs(
         What was measured of each training.
     columns : mapping of str to array-like of shape (n_trainings,), optional
         Further numbers of each training, NaN where missing; an architecture takes the mean of those that are known.
+    curves : mapping of str to array-like of shape (n_trainings, n_epochs), optional
+        Learning curves of each training, averaged likewise epoch by epoch.
     **fields
         Further fields of `PerformanceTable` that have no rows, such as ``citation`` and ``measures``.
 
@@ -89,7 +92,11 @@ def table_of_runs(
     groups = np.array([order[architecture] for architecture in architectures])
     averages = {target: average(values, groups) for target, values in targets.items()}
     further = {column: _mean_of_known(values, groups) for column, values in (columns or {}).items()}
-    return PerformanceTable(name, space, tuple(order), columns=further, **columns_of(averages), **fields)
+    means = {
+        curve: np.column_stack([_mean_of_known(epoch, groups) for epoch in np.asarray(values, dtype=np.float64).T])
+        for curve, values in (curves or {}).items()
+    }
+    return PerformanceTable(name, space, tuple(order), columns=further, curves=means, **columns_of(averages), **fields)
 
 
 def columns_of(averages: Mapping[str, Average]) -> dict[str, Any]:

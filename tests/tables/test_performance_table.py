@@ -144,6 +144,12 @@ class TestRuns:
         np.testing.assert_array_equal(runs.columns["params"], [2, 5, np.nan])
         np.testing.assert_array_equal(runs.columns["jacov"], [2, np.nan, np.nan])
 
+    def test_curves_are_averaged_epoch_by_epoch(self):
+        curves = {"train_loss": [[4.0, 2.0], [3.0, np.nan], [2.0, 1.0]]}
+        runs = table_of_runs("mine", "nasbench201", [A, B, A], {"val_accuracy": [1.0, 5.0, 3.0]}, curves=curves)
+        np.testing.assert_array_equal(runs.curves["train_loss"], [[3.0, 1.5], [3.0, np.nan]])
+        assert runs.epochs == 2
+
     def test_without_a_second_seed_there_is_no_spread(self):
         runs = table_of_runs("mine", "nasbench201", [A, B], {"val_accuracy": [1.0, 5.0]}, citation="Me.")
         assert runs.spreads == {}
