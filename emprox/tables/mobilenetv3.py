@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from emprox.errors import CorruptFileError, EmproxError, StorageError
+from emprox.errors import CorruptFileError, EmproxError
 from emprox.spaces import Architecture, get_space
 from emprox.tables.base import PerformanceTable
+from emprox.tables.csv_rows import read_rows
 from emprox.tables.runs import table_of_runs
 
 __all__ = ["INITIAL", "read_mobilenetv3"]
@@ -40,7 +40,7 @@ def read_mobilenetv3(*paths: Path) -> PerformanceTable:
     CorruptFileError
         If one is not such a log.
     """
-    logs = [_rows(path) for path in paths]
+    logs = [read_rows(path, _row, "a log of sub-networks") for path in paths]
     rows = [row for log in logs for row in log]
     initial = {row[0] for log in logs for row in log[:N_INITIAL]}
     table = table_of_runs(
@@ -51,20 +51,6 @@ def read_mobilenetv3(*paths: Path) -> PerformanceTable:
         columns={"macs_millions": [row[2] for row in rows], "params_millions": [row[3] for row in rows]},
     )
     return replace(table, marks={INITIAL: np.array([network in initial for network in table.architectures])})
-
-
-def _rows(path: Path) -> list[Row]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = [_row(path, reader.line_num, record) for record in reader]
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorruptFileError(f"{path} is no csv file: {error}; remove it and get it again") from error
-    if not rows:
-        raise CorruptFileError(f"{path} has no rows, expected a log of sub-networks; remove it and get it again")
-    return rows
 
 
 def _row(path: Path, line: int, record: Mapping[str, str]) -> Row:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from emprox.errors import CorruptFileError, InvalidOptionError, StorageError
+from emprox.errors import CorruptFileError, InvalidOptionError
 from emprox.spaces import Architecture, ComputationGraph
 from emprox.spaces.anything import NamedGraph, Networks
 from emprox.tables.base import PerformanceTable
+from emprox.tables.csv_rows import read_rows
 from emprox.tables.runs import table_of_runs
 from emprox.tables.timm_graphs import timm_graphs
 
@@ -77,17 +77,7 @@ def read_timm(path: Path) -> list[WeightSet]:
     CorruptFileError
         If it is another file.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = [_weight_set(path, reader.line_num, record) for record in reader]
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorruptFileError(f"{path} is no csv file: {error}; remove it and get it again") from error
-    if not rows:
-        raise CorruptFileError(f"{path} has no rows, expected timm's results; remove it and get it again")
-    return rows
+    return read_rows(path, _weight_set, "timm's results")
 
 
 def choose(
