@@ -1,8 +1,6 @@
 """The page of claims is what the results say."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,19 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.benchmarks.loading import load_script
+
 ROOT = Path(__file__).parents[2]
 CONFIG = "franken2022_nb201_cifar10"
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmarks_claims", ROOT / "benchmarks" / "claims.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("claims")
 
 
 def results(script: ModuleType, folder: Path, kendall: dict[str, float], seconds: dict[str, float]) -> str:

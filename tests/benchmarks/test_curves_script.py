@@ -1,6 +1,5 @@
 """Rank correlation against the cost of training."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -8,18 +7,14 @@ from types import ModuleType
 
 import pytest
 
+from tests.benchmarks.loading import load_script
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "curves.py"
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmarks_curves", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("curves")
 
 
 def call(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:

@@ -1,6 +1,5 @@
 """The scripts of ``benchmarks/``: configs are sound, a run can be taken up, and everything runs small."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import yaml
 
 from emprox.errors import InvalidDataError
 from emprox.estimators import make_estimator
+from tests.benchmarks.loading import load_script
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CONFIGS = sorted((BENCHMARKS / "configs").glob("*.yaml"))
@@ -24,13 +24,7 @@ estimators: {"xgboost:n_estimators=5": , params: {trials: 1}}
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmarks_run", BENCHMARKS / "run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("run")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

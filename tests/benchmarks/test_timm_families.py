@@ -1,8 +1,6 @@
 """One family left out, on a small table."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +9,7 @@ import pytest
 
 from emprox import PerformanceTable
 from emprox.spaces import ComputationGraph, NodeAttributes, get_family
+from tests.benchmarks.loading import load_script
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "timm_families.json"
@@ -18,13 +17,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "timm_families.json"
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmarks_timm_families", ROOT / "benchmarks" / "timm_families.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("timm_families")
 
 
 def chain(width: int, depth: int) -> ComputationGraph:
