@@ -9,7 +9,7 @@ import sys
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -31,6 +31,8 @@ DEFAULT_SPACE = "nasbench201"
 """Space of a column of architectures that tells none."""
 NETWORKS = "network"
 """Family that an input shape is for, where no space is given."""
+
+Fitted = TypeVar("Fitted", bound="ArchitectureRegressor")
 
 app = typer.Typer(
     help="Estimate how good a neural architecture is before training it, from its nearest measured neighbours.",
@@ -112,10 +114,7 @@ def estimate(
 
     if as_json and as_csv:
         raise InvalidOptionError("choose one of --json and --csv")
-    fitted = load(model)
-    _see_local_modules()
-    if input_shape is not None:
-        fitted.space_ = _family(fitted.space_.name, input_shape)
+    fitted = _opened(load(model), input_shape)
     texts = [text for candidate in candidates for text in _texts(candidate, fitted.space_)]
     rows = _estimates(fitted, texts)
     if top is not None:
@@ -140,11 +139,7 @@ def explain(
     """Show the neighbours that an estimate is made of."""
     from emprox.estimators import EmProx
 
-    _see_local_modules()
-    fitted = EmProx.load(model)
-    if input_shape is not None:
-        fitted.space_ = _family(fitted.space_.name, input_shape)
-    explanation = fitted.explain(architecture)
+    explanation = _opened(EmProx.load(model), input_shape).explain(architecture)
     if as_json:
         sys.stdout.write(_json(explanation) + "\n")
         return
@@ -213,11 +208,11 @@ def demo(seed: Annotated[int, typer.Option(help="Seed of splits and training.")]
 
     table = load_table("bundled").population("classes")
     labels = min(DEMO_LABELS, len(table) // 2)
+    held_out = len(table) - labels
     out.print(f"The bundled table: {len(table)} NAS-Bench-201 cells trained on 8 x 8 digits, validation accuracy in percent.\n")
     out.print(f"1. {labels} cells are treated as measured, up to {DEMO_TEST} others are estimated, in 3 random splits:")
-    specs, asked = ["xgboost", "emprox"], min(DEMO_TEST, len(table) - labels)
+    specs, asked = ["xgboost", "emprox"], min(DEMO_TEST, held_out)
     _print_summary(run_benchmark("bundled", specs, Protocol((labels,), asked, trials=3, seed=seed, split="class")))
-    held_out = len(table) - labels
     out.print(f"\n2. The best estimates of the {held_out} cells that one split holds out, beside what training gave:")
     rows = _best_held_out(table, labels, seed)
     _print_rows(rows)
@@ -295,6 +290,14 @@ def _family(space: str | None, input_shape: str | None) -> Any:
     from emprox.spaces import get_family
 
     return get_family(f"{space or NETWORKS}:input_shape={input_shape.replace(',', 'x')}")
+
+
+def _opened(fitted: Fitted, input_shape: str | None) -> Fitted:
+    """Return a loaded model that finds factories in the working directory, and reads networks with such inputs."""
+    _see_local_modules()
+    if input_shape is not None:
+        fitted.space_ = _family(fitted.space_.name, input_shape)
+    return fitted
 
 
 def _see_local_modules() -> None:
