@@ -94,6 +94,13 @@ class ColumnEncoder(Encoder):
         y_var : array-like of the shape of y, optional
             Variances of the labels, in the unit of y squared.
         """
+        self.fit_transform(architectures, y, y_var)
+        return self
+
+    def fit_transform(
+        self, architectures: Iterable[Any], y: ArrayLike | None = None, y_var: ArrayLike | None = None
+    ) -> NDArray[np.float32]:
+        """Learn the projection as `fit` does, and return the embeddings of the same architectures, encoded once."""
         self._check_options()
         described = list(architectures)
         self.space_ = infer_space(described, self.space)
@@ -102,7 +109,7 @@ class ColumnEncoder(Encoder):
         columns = self._columns(known)
         seen = np.concatenate([self._reference(), columns])
         fill = _mean(seen)
-        seen, columns = _filled(seen, fill), _filled(columns, fill)
+        seen = _filled(seen, fill)
         self._standardise(seen)
         targets, noise = np.empty((0, 1)), None
         if y is not None:
@@ -112,14 +119,18 @@ class ColumnEncoder(Encoder):
             noise = None if y_var is None else np.asarray(y_var, dtype=np.float64).reshape(targets.shape) / spread**2
             targets = (targets - targets.mean(axis=0)) / spread
         kept = draw(len(targets), self.max_labels)
-        self._learn(seen - self.mean_, columns[kept] - self.mean_, targets[kept], None if noise is None else noise[kept])
-        return self
+        labelled = _filled(columns[kept], fill) - self.mean_
+        self._learn(seen - self.mean_, labelled, targets[kept], None if noise is None else noise[kept])
+        return self._projected(columns)
 
     def transform(self, architectures: Iterable[Any]) -> NDArray[np.float32]:
         """Return embeddings, float32 ndarray of shape (n_archs, dim)."""
         check_is_fitted(self, "projection_")
-        columns = _filled(self._columns(as_architectures(architectures, self.space_)), self.mean_)
-        return ((columns - self.mean_) @ self.projection_).astype(np.float32)
+        return self._projected(self._columns(as_architectures(architectures, self.space_)))
+
+    def _projected(self, columns: Floats) -> NDArray[np.float32]:
+        """Return the embeddings of rows of columns (n, C), (n, dim)."""
+        return ((_filled(columns, self.mean_) - self.mean_) @ self.projection_).astype(np.float32)
 
     @property
     def training_epochs(self) -> int:

@@ -313,19 +313,18 @@ class EmProx(ArchitectureRegressor):
         return tuple(self.features.split("+") if isinstance(self.features, str) else self.features)
 
     def _fit(self) -> None:
-        if self.encoder is None:
-            names = [self.space_.default_encoding if name == STRUCTURE else name for name in self._features]
-            encoder: Encoder = MetricEncoder(features=names, known=self.known)
-        else:
-            encoder = clone(self.encoder)
+        names = [self.space_.default_encoding if name == STRUCTURE else name for name in self._features]
+        encoder: Encoder = MetricEncoder(features=names, known=self.known) if self.encoder is None else clone(self.encoder)
         if encoder.get_params(deep=False).get("random_state", 0) is None:
             encoder.set_params(random_state=self.random_state)
         y, y_std = self._table()
         self.warps_ = [Warp.fit(column) for column in y.T]
         scores, noise = score(self.warps_, y, y_std)
-        self.encoder_ = encoder.fit(self.architectures_, scores, noise)
-        self.index_ = EmbeddingIndex(self.encoder_.dim)
-        self.index_.add(self.encoder_.transform(self.architectures_))
+        frozen, known = isinstance(encoder, FrozenEstimator), self.architectures_
+        embedded = encoder.transform(known) if frozen else encoder.fit_transform(known, scores, y_var=noise)
+        self.encoder_ = encoder
+        self.index_ = EmbeddingIndex(encoder.dim)
+        self.index_.add(embedded)
         self.kernels_ = self._kernels(scores, noise) if self.weights == KRIGING else ()
         self._weigh()
         self.learned_from_, self.errors_ahead_ = len(y), np.empty((0, y.shape[1]))
