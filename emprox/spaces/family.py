@@ -135,7 +135,7 @@ class ArchitectureFamily(ABC):
         if not isinstance(architecture, Architecture):
             raise InvalidArchitectureError(
                 f"expected an Architecture of {self.name}, got {type(architecture).__name__}: {architecture!r}; "
-                f"make one with get_space({self.name!r}).parse(...)"
+                f"make one with get_family({self.name!r}).parse(...)"
             )
         if architecture.space != self.name:
             raise InvalidArchitectureError(
