@@ -53,7 +53,7 @@ def read_config(path: Path, out: Path) -> list[Experiment]:
     experiments = []
     for table, own in config["tables"].items():
         options = config["protocol"] | (own or {}).get("protocol", {})
-        protocol = Protocol(**options | {"train_sizes": tuple(options["train_sizes"])})
+        protocol = Protocol(**{name: tuple(value) if isinstance(value, list) else value for name, value in options.items()})
         estimators = {**config["estimators"], **(own or {}).get("estimators", {})}
         left_out = (own or {}).get("without", [])
         trials = {
@@ -114,6 +114,8 @@ def earlier(experiment: Experiment) -> dict[str, Any]:
     """
     protocol = experiment.protocol
     asked = {name: getattr(protocol, name) for name in SPLIT} | {"largest_train_size": max(protocol.train_sizes)}
+    if protocol.source:
+        asked |= {"source": list(protocol.source), "trainings": protocol.trainings}
     if not experiment.file.exists():
         return {"protocol": asked, "runs": [], "results": []}
     content: dict[str, Any] = json.loads(experiment.file.read_text())

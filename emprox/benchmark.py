@@ -47,7 +47,7 @@ class Protocol:
     """
 
     train_sizes: tuple[int, ...]
-    """Numbers of labelled architectures; training sets are nested."""
+    """Numbers of labelled architectures; training sets are nested. At 0 only estimators that need no label are measured."""
     test_size: int | Literal["rest"] = 1000
     """Architectures scored in each trial, or all that the largest training set leaves."""
     trials: int = 20
@@ -64,18 +64,22 @@ class Protocol:
     """Threads of each process."""
     jobs: int = 1
     """Processes that share the trials, except the timed ones."""
+    source: tuple[str, ...] = ()
+    """Tables of other families whose labels are handed to estimators that transfer."""
+    trainings: int = 1
+    """Pretrainings on the source, which the trials take in turn; they are not part of the fit time."""
     timed: int = 3
     """With several jobs, so many first trials run alone before the others share the machine, and only theirs have seconds."""
 
     def __post_init__(self) -> None:
-        for name in ("trials", "threads", "jobs"):
+        for name in ("trials", "threads", "jobs", "trainings"):
             check_at_least(name, getattr(self, name), 1)
         for name in ("seed", "timed"):
             check_at_least(name, getattr(self, name), 0)
         if not self.train_sizes:
             raise InvalidOptionError("expected at least one training size")
         for size in self.train_sizes:
-            check_at_least("train_size", size, 1)
+            check_at_least("train_size", size, 0)
         if self.test_size != "rest":
             check_at_least("test_size", self.test_size, 1)
         if self.split not in ("row", "class"):
@@ -132,11 +136,22 @@ def run_benchmark(
     sizes = sorted(set(protocol.train_sizes))
     for size in sizes:
         rows.split(size, protocol.test_size, protocol.seed, 0, sizes[-1])
-    wanted = [(spec, size, trial) for trial in range(protocol.trials) for spec in estimators for size in sizes]
+    wanted = [
+        (spec, size, trial)
+        for trial in range(protocol.trials)
+        for spec in estimators
+        for size in sizes
+        if size or not make_estimator(spec).needs_labels
+    ]
+    if not wanted:
+        raise InvalidOptionError(
+            f"without labels none of {', '.join(estimators)} gives an estimate; ask for a train size of 1 or more"
+        )
     asked = set(wanted)
     results = [result for result in known if _identity(result) in asked]
     done = {_identity(result) for result in results}
-    for result in _results([item for item in wanted if item not in done], rows, target, protocol):
+    source = [load_table(name, tables_root) for name in protocol.source]
+    for result in _results([item for item in wanted if item not in done], rows, target, protocol, source):
         results.append(result)
         if on_result is not None:
             on_result(result)
@@ -152,6 +167,8 @@ def run_benchmark(
         "test_size": protocol.test_size,
         "trials": protocol.trials,
         "seed": protocol.seed,
+        "source": list(protocol.source),
+        "trainings": protocol.trainings,
         "threads": protocol.threads,
         "jobs": protocol.jobs,
         "machine": machine(),
@@ -167,23 +184,49 @@ def _identity(result: dict[str, Any]) -> tuple[str, int, int]:
 
 
 def _results(
-    work: list[tuple[str, int, int]], rows: PerformanceTable, target: str, protocol: Protocol
+    work: list[tuple[str, int, int]],
+    rows: PerformanceTable,
+    target: str,
+    protocol: Protocol,
+    source: Sequence[PerformanceTable],
 ) -> Iterator[dict[str, Any]]:
     strings = np.array([str(a) for a in rows.architectures], dtype=object)
     known = KnownProxies.from_table(rows)
     sign = -1 if rows.measures[target].larger_is_better is False else 1
-    arguments = (strings, sign * rows.targets[target], rows, protocol, known if known.names or known.curves else None)
+    options = _Options(known if known.names or known.curves else None, source, rows.space, protocol)
+    arguments = (strings, sign * rows.targets[target], rows, protocol)
     timed = protocol.trials if protocol.jobs == 1 else protocol.timed
     alone, shared = [item for item in work if item[2] < timed], [item for item in work if item[2] >= timed]
     warm: set[str] = set()
     for item in alone:
         if item[0] not in warm:
             warm.add(item[0])
-            _measure(item, *arguments, labels=WARM_UP)
-        yield _measure(item, *arguments)
+            _measure(item, *arguments, options.of(item), labels=WARM_UP)
+        yield _measure(item, *arguments, options.of(item))
     parallel = Parallel(n_jobs=protocol.jobs, return_as="generator_unordered")
-    for result in parallel(delayed(_measure)(item, *arguments) for item in shared):
+    for result in parallel(delayed(_measure)(item, *arguments, options.of(item)) for item in shared):
         yield result | dict.fromkeys(SECONDS)
+
+
+class _Options:
+    """What estimators are handed besides labels: what the table knows, the source, and what was learned from it."""
+
+    def __init__(self, known: KnownProxies | None, source: Sequence[PerformanceTable], space: str, protocol: Protocol) -> None:
+        self.known, self.source, self.space, self.protocol = known, source, space, protocol
+        self.pretrained: dict[tuple[str, int], Any] = {}
+
+    def of(self, item: tuple[str, int, int]) -> dict[str, Any]:
+        """Return the options of an estimator that the benchmark sets; pretraining is done once for each training."""
+        spec, _, trial = item
+        options: dict[str, Any] = {"known": self.known} if takes_option(spec, "known") else {}
+        if self.source and takes_option(spec, "pretrained"):
+            training = trial % self.protocol.trainings
+            if (spec, training) not in self.pretrained:
+                with limit_threads(self.protocol.threads):
+                    estimator = make_estimator(spec, space=self.space, source=self.source, random_state=training, **options)
+                    self.pretrained[spec, training] = estimator.fit([], []).pretrained_
+            options["pretrained"] = self.pretrained[spec, training]
+        return options
 
 
 def _measure(
@@ -192,7 +235,7 @@ def _measure(
     values: np.ndarray,
     rows: PerformanceTable,
     protocol: Protocol,
-    handed: KnownProxies | None,
+    options: dict[str, Any],
     labels: int | None = None,
 ) -> dict[str, Any]:
     """Return metrics and seconds of one fit, on the first labels only if their number is given."""
@@ -201,7 +244,6 @@ def _measure(
     train = train[:labels]
     known, asked = strings[train].tolist(), strings[test].tolist()
     with limit_threads(protocol.threads):
-        options = {"known": handed} if takes_option(spec, "known") else {}
         estimator = make_estimator(spec, space=rows.space, random_state=protocol.seed * 100_003 + trial, **options)
         start, start_cpu = time.perf_counter(), time.process_time()
         estimator.fit(known, values[train])

@@ -1,4 +1,4 @@
-"""The command line: fit, estimate, explain, bench, proxies, tables, demo."""
+"""The command line: fit, estimate, explain, bench, proxies, tables, train, demo."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rich.table import Table
 
 from emprox.cli_proxies import proxies
 from emprox.cli_tables import tables
+from emprox.cli_train import train
 from emprox.errors import EmproxError, InvalidDataError, InvalidOptionError, StorageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(tables, name="tables")
 app.command()(proxies)
+app.command()(train)
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -51,7 +53,6 @@ ShapeOption = Annotated[
     typer.Option(help="Shape of one input, 3,224,224, for modules and ONNX files that come without."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")]
-
 
 DEMO_LABELS, DEMO_TEST, DEMO_SHOWN = 121, 1000, 10
 """Cells that `emprox demo` takes as measured, estimates in each split, and lists; fewer where the bundled table is smaller."""
@@ -159,6 +160,10 @@ def bench(
     split: Annotated[Split, typer.Option(help="Draw from all rows, or from one row per class of equal function.")] = Split.ROW,
     population: Annotated[str, typer.Option(help="Rows taken part: all, connected, classes, or the space's own.")] = "all",
     target: Annotated[str | None, typer.Option(help="Column to estimate; the table's first by default.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Table of another family for estimators that transfer; may be repeated.")
+    ] = None,
+    trainings: Annotated[int, typer.Option(help="Pretrainings on the source that trials take in turn.")] = 1,
     threads: Annotated[int, typer.Option(help="Threads of each process.")] = 1,
     jobs: Annotated[
         int, typer.Option(help="Processes that share all but the first three trials, which run alone and are timed.")
@@ -179,6 +184,8 @@ def bench(
         split=split.value,
         population=population,
         target=target,
+        source=tuple(source or ()),
+        trainings=trainings,
         threads=threads,
         jobs=jobs,
     )
@@ -186,13 +193,7 @@ def bench(
     for name in table:
         with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
             task = bar.add_task(name, total=None)
-            run = run_benchmark(
-                name,
-                estimator,
-                protocol,
-                tables_root=tables_root,
-                progress=partial(_advance, bar, task),
-            )
+            run = run_benchmark(name, estimator, protocol, tables_root=tables_root, progress=partial(_advance, bar, task))
         runs.append(run)
         _print_summary(run)
     if output is not None:

@@ -57,6 +57,7 @@ ENCODERS: Registry[type[Encoder]] = Registry(
     "encoder",
     {
         "autoencoder": "emprox.encoders.autoencoder:SequenceAutoencoder",
+        "gnn": "emprox.encoders.gnn:GraphEncoder",
         "metric": "emprox.encoders.metric:MetricEncoder",
         "mlkr": "emprox.encoders.mlkr:MLKREncoder",
     },

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from emprox.encoders.checkpoints import Checkpoint
 from emprox.errors import CorruptFileError
 
 __all__ = ["read_weights", "seeded", "train", "write_weights"]
@@ -38,6 +39,7 @@ def train(
     learning_rate: float,
     gradient_clip: float | None = None,
     progress: Callable[[int, float], None] | None = None,
+    checkpoint: Checkpoint | None = None,
     **adam: Any,
 ) -> list[float]:
     """Train with Adam, every row once in each epoch in random order; leave the network in evaluation mode.
@@ -58,6 +60,8 @@ def train(
         Largest norm of a step's gradient.
     progress : callable, optional
         Called after each epoch with its number (from 1) and its mean loss.
+    checkpoint : Checkpoint, optional
+        Where the training is kept after each epoch, and goes on from; the result is that of one never interrupted.
     **adam
         Other options of ``torch.optim.Adam``.
 
@@ -67,9 +71,9 @@ def train(
         Mean loss of each epoch.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True, **adam)
-    losses: list[float] = []
+    losses = [] if checkpoint is None else checkpoint.restore(network, optimizer)
     network.train()
-    for epoch in range(1, epochs + 1):
+    for epoch in range(len(losses) + 1, epochs + 1):
         total = 0.0
         for batch in torch.randperm(rows).split(batch_size):
             optimizer.zero_grad()
@@ -80,6 +84,8 @@ def train(
             optimizer.step()
             total += loss.item() * len(batch)
         losses.append(total / rows)
+        if checkpoint is not None:
+            checkpoint.save(network, optimizer, losses)
         if progress is not None:
             progress(epoch, losses[-1])
     network.eval()

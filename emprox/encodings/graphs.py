@@ -18,7 +18,7 @@ from emprox.spaces.graph import ComputationGraph
 from emprox.spaces.graph_batch import GraphBatch
 from emprox.spaces.primitives import PRIMITIVES, NodeAttributes
 
-__all__ = ["BLOCKS", "KINDS", "NAMES", "network_features"]
+__all__ = ["BLOCKS", "KINDS", "NAMES", "kind_of", "network_features"]
 
 Floats = NDArray[np.float64]
 CONVOLUTIONS = ("conv", "pointwise", "depthwise", "grouped")
@@ -106,7 +106,7 @@ class _Flat:
 
     def __init__(self, graphs: Sequence[ComputationGraph]) -> None:
         nodes = list(chain.from_iterable(graph.attributes for graph in graphs))
-        names = [_kind(kind, node) for graph in graphs for kind, node in zip(graph.kinds, graph.attributes, strict=True)]
+        names = [kind_of(kind, node) for graph in graphs for kind, node in zip(graph.kinds, graph.attributes, strict=True)]
         sizes = np.array([len(graph) for graph in graphs])
         starts = np.cumsum(sizes) - sizes
         number = {name: i for i, name in enumerate(KINDS)}
@@ -225,7 +225,7 @@ class _Flat:
         return _ratio(np.column_stack(columns), np.column_stack(totals))
 
 
-def _kind(kind: str, node: NodeAttributes) -> str:
+def kind_of(kind: str, node: NodeAttributes) -> str:
     """Return which convolution a convolution is, other kinds as they are."""
     if kind != "conv":
         return kind

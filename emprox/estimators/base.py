@@ -54,6 +54,8 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     """Whether `fit` takes measurements of shape (n_known, n_targets) as well."""
     ranks_without_labels: ClassVar[bool] = False
     """Whether labels only set the scale, so that the ranking costs none."""
+    needs_labels: ClassVar[bool] = True
+    """Whether `fit` needs a measurement; without one, others rank by a score, and ``space`` has to be given."""
     tunable: ClassVar[Mapping[str, Any]] = {}
     """Options that `Tuned` searches: name to a list of values or a ``scipy.stats`` distribution."""
     space: str | ArchitectureFamily | None
@@ -75,12 +77,15 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
         InvalidArchitectureError
             If one cannot be read or belongs to another space; the message has its position.
         InvalidDataError
-            If there is none, lengths differ, or a measurement is NaN or infinite.
+            If there is none (`needs_labels`), lengths differ, or a measurement is NaN or infinite.
         """
         self._check_options()
         descriptions = as_rows(architectures)
-        if not descriptions:
-            raise InvalidDataError("expected at least one measured architecture, got none")
+        if not descriptions and (self.needs_labels or self.space is None):
+            why = (
+                f"{type(self).__name__} learns from them" if self.needs_labels else "or space=..., whose architectures are ranked"
+            )
+            raise InvalidDataError(f"expected at least one measured architecture, got none; {why}")
         space = infer_space(descriptions, self.space)
         known = as_architectures(descriptions, space)
         values, spread = as_measurements(y, y_std, len(known), several=self.several_targets)
@@ -213,10 +218,12 @@ ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(
     "estimator",
     {
         "bananas": "emprox.estimators.feedforward:BANANAS",
+        "cl-paper": "emprox.estimators.graph_transfer:GraphTransfer.contrastive",
         "early-stopping": "emprox.estimators.curves:EarlyStopping",
         "emprox": "emprox.estimators.emprox:EmProx",
         "emprox-paper": "emprox.estimators.emprox:EmProx.paper",
         "forest": "emprox.estimators.tabular:Forest",
+        "gnn": "emprox.estimators.graph_transfer:GraphTransfer",
         "gp": "emprox.estimators.tabular:GaussianProcess",
         "knn": "emprox.estimators.tabular:KNeighbors",
         "macs": "emprox.estimators.signals:OneNumber.macs",

@@ -17,9 +17,9 @@ __all__ = ["LabelFreeRegressor"]
 class LabelFreeRegressor(ArchitectureRegressor):
     """Rank architectures by a number; labels only set the scale, so that the ranking is that of no label at all.
 
-    The estimate is the number, shifted and stretched to the mean and spread of the measurements: larger is always better. An
-    architecture without a value (NaN) gets the estimate of the lowest value that is known or measured. Subclasses give the
-    numbers in `_numbers`.
+    The estimate is the number, shifted and stretched to the mean and spread of the measurements, as it is where there are none:
+    larger is always better. An architecture without a value (NaN) gets the estimate of the lowest value that is known or
+    measured, or 0 where nothing is. Subclasses give the numbers in `_numbers`.
 
     Attributes
     ----------
@@ -30,6 +30,7 @@ class LabelFreeRegressor(ArchitectureRegressor):
     """
 
     ranks_without_labels: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = False
 
     @abstractmethod
     def _numbers(self, architectures: list[Architecture]) -> Floats:
@@ -40,15 +41,18 @@ class LabelFreeRegressor(ArchitectureRegressor):
 
     def _least(self, numbers: Floats) -> float:
         """Return the lowest value that is known, given those of the measured architectures; NaN if there is none."""
-        return float(np.fmin.reduce(numbers))
+        return float(np.fmin.reduce(numbers, initial=np.nan))
 
     def _fit(self) -> None:
         self._prepare()
         numbers = self._numbers(self.architectures_)
         values, y = numbers[np.isfinite(numbers)], self.y_[np.isfinite(numbers)]
         varies = len(values) > 0 and values.std() > 0
-        self.slope_ = float(y.std() / values.std()) if varies else 0.0
-        self.intercept_ = float(y.mean() - self.slope_ * values.mean()) if len(values) else float(self.y_.mean())
+        if len(self.y_):
+            self.slope_ = float(y.std() / values.std()) if varies else 0.0
+            self.intercept_ = float(y.mean() - self.slope_ * values.mean()) if len(values) else float(self.y_.mean())
+        else:
+            self.slope_, self.intercept_ = 1.0, 0.0
         least = self._least(numbers)
         self.worst_ = float(self.intercept_ + self.slope_ * least) if np.isfinite(least) else self.intercept_
 

@@ -228,7 +228,7 @@ class PerformanceTable:
         test, train : ndarray of shape (test_size,) and (train_size,)
             Disjoint row numbers.
         """
-        check_at_least("train_size", train_size, 1)
+        check_at_least("train_size", train_size, 0)
         largest = max(train_size, largest_train_size or 0)
         if test_size == "rest":
             test_size = len(self) - largest
