@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from emprox._optional import import_optional
 from emprox.encoders.augmentations import respelled
 from emprox.encoders.base import Encoder
 from emprox.encoders.checkpoints import Checkpoint
 from emprox.encoders.contrastive import contrastive_loss, positives, spectrum
-from emprox.encoders.graph_network import GraphDecoder, GraphNetwork, as_data, batches
+from emprox.encoders.graph_network import GraphDecoder, GraphNetwork, as_data, batches, collated
 from emprox.encoders.training import read_weights, seeded, train, write_weights
 from emprox.encodings.graph_arrays import GraphArrays
 from emprox.encodings.graphs import network_features
@@ -34,7 +33,7 @@ from emprox.validation import check_at_least
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["PUBLISHED", "TERMS", "GraphEncoder", "as_graph", "check_terms", "collated", "prepared"]
+__all__ = ["PUBLISHED", "TERMS", "GraphEncoder", "as_graph", "check_terms", "prepared"]
 
 TERMS = ("contrastive", "spectral", "augmentations", "reconstruction", "targets")
 """What an encoder can be trained for."""
@@ -219,12 +218,12 @@ class _Pretraining(nn.Module):
 
     def loss(self, rows: Tensor) -> Tensor:
         """Return the sum of the terms for graphs given by number (B,)."""
-        batch = collated(self.graphs, rows)
+        batch = collated([self.graphs[i] for i in rows])
         embeddings = self.network(batch)
         loss = embeddings.sum() * 0
         others = None
         if self.terms & {"augmentations", "reconstruction"}:
-            other = collated(self.others, rows)
+            other = collated([self.others[i] for i in rows])
             states, hidden = self._partly_hidden(other)
             if "reconstruction" in self.terms:
                 loss = loss + self.decoder.reconstruction_loss(states, other, *hidden)
@@ -288,8 +287,3 @@ def _cheap_targets(architectures: Sequence[Architecture], y: Any) -> Tensor:
     joined = np.concatenate(columns, axis=1)
     spread = np.nanstd(joined, axis=0)
     return torch.from_numpy((joined - np.nanmean(joined, axis=0)) / np.where(spread > 0, spread, 1)).float()
-
-
-def collated(graphs: Sequence[Any], rows: Tensor) -> Any:
-    """Return the batch of some graphs, given by number (B,)."""
-    return import_optional("torch_geometric.data", "gnn").Batch.from_data_list([graphs[i] for i in rows.tolist()])

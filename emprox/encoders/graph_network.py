@@ -5,7 +5,9 @@ Letters: B graphs in a batch, M nodes of them together, E edges, H hidden units,
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from emprox._optional import import_optional
 from emprox.encodings.graph_arrays import ATTRIBUTES, NODE_KINDS, GraphArrays
 
-__all__ = ["GraphDecoder", "GraphNetwork", "as_data", "batches"]
+__all__ = ["GraphDecoder", "GraphNetwork", "as_data", "batches", "collated"]
 
 MASKED = len(NODE_KINDS)
 """Kind of a node whose kind is hidden."""
@@ -25,10 +27,21 @@ NODES = 20_000
 """Nodes of a batch when graphs are only embedded; bounds memory."""
 
 
+def _geometric(module: str) -> ModuleType:
+    """Return a module of PyTorch Geometric, whose import warns of torch features that only other parts of it use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return import_optional(f"torch_geometric.{module}", "gnn")
+
+
+def collated(graphs: Sequence[Any]) -> Any:
+    """Return PyTorch Geometric's batch of some ``Data``."""
+    return _geometric("data").Batch.from_data_list(list(graphs))
+
+
 def as_data(arrays: GraphArrays) -> Any:
     """Return a graph as PyTorch Geometric's ``Data``: ``x`` kinds (M,), ``attributes`` (M, A), ``edge_index`` (2, E)."""
-    data = import_optional("torch_geometric.data", "gnn").Data
-    return data(
+    return _geometric("data").Data(
         x=torch.from_numpy(arrays.kinds),
         attributes=torch.from_numpy(arrays.attributes),
         edge_index=torch.from_numpy(arrays.edges),
@@ -37,17 +50,16 @@ def as_data(arrays: GraphArrays) -> Any:
 
 def batches(graphs: Sequence[Any]) -> Iterator[Any]:
     """Return PyTorch Geometric batches of ``Data``, in order, of at most `NODES` nodes unless one graph has more."""
-    collate = import_optional("torch_geometric.data", "gnn").Batch.from_data_list
     taken: list[Any] = []
     nodes = 0
     for graph in graphs:
         if taken and nodes + graph.num_nodes > NODES:
-            yield collate(taken)
+            yield collated(taken)
             taken, nodes = [], 0
         taken.append(graph)
         nodes += graph.num_nodes
     if taken:
-        yield collate(taken)
+        yield collated(taken)
 
 
 class GraphNetwork(nn.Module):
@@ -71,7 +83,7 @@ class GraphNetwork(nn.Module):
 
     def __init__(self, hidden_size: int, layers: int, dim: int) -> None:
         super().__init__()
-        convolution = import_optional("torch_geometric.nn", "gnn").GINConv
+        convolution = _geometric("nn").GINConv
         self.kind = nn.Embedding(len(NODE_KINDS) + 1, hidden_size)
         self.attributes = nn.Linear(len(ATTRIBUTES), hidden_size)
         self.along = nn.ModuleList(convolution(_feed_forward(hidden_size)) for _ in range(layers))
@@ -89,7 +101,7 @@ class GraphNetwork(nn.Module):
 
     def pool(self, states: Tensor, graph: Tensor, count: int) -> Tensor:
         """Return embeddings (B, D) from states (M, H) and the graph of each node (M,)."""
-        pooling = import_optional("torch_geometric.nn", "gnn")
+        pooling = _geometric("nn")
         mean, most = (pool(states, graph, count) for pool in (pooling.global_mean_pool, pooling.global_max_pool))
         return self.project(torch.cat([mean, most], dim=1))
 

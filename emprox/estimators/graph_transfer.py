@@ -18,8 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from emprox.encoders.checkpoints import Checkpoint
-from emprox.encoders.gnn import PUBLISHED, GraphEncoder, check_terms, collated, prepared
-from emprox.encoders.graph_network import GraphNetwork, batches
+from emprox.encoders.gnn import PUBLISHED, GraphEncoder, check_terms, prepared
+from emprox.encoders.graph_network import GraphNetwork, batches, collated
 from emprox.encoders.training import read_weights, seeded, train, write_weights
 from emprox.errors import InvalidOptionError
 from emprox.estimators.base import ArchitectureRegressor, Floats
@@ -270,7 +270,7 @@ class GraphTransfer(ArchitectureRegressor):
         about = {"graphs": len(graphs), "epochs": self.epochs, "learning_rate": self.learning_rate, "seed": self.random_state}
         return train(
             predictor,
-            lambda rows: torch.square(predictor(collated(graphs, rows)) - scores[rows]).mean(),
+            lambda rows: torch.square(predictor(collated([graphs[i] for i in rows])) - scores[rows]).mean(),
             len(graphs),
             epochs=self.epochs,
             batch_size=64,
@@ -289,7 +289,7 @@ class GraphTransfer(ArchitectureRegressor):
         embeddings = _embedded(network, graphs) if frozen else None
 
         def loss(rows: Tensor) -> Tensor:
-            estimates = network(collated(graphs, rows)) if embeddings is None else network.score(embeddings[rows])
+            estimates = network(collated([graphs[i] for i in rows])) if embeddings is None else network.score(embeddings[rows])
             return (weights[rows] * torch.square(estimates - scores[rows])).mean()
 
         train(

@@ -4,6 +4,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 
 from emprox.encoders import ENCODERS, Encoder, MetricEncoder, MLKREncoder, SequenceAutoencoder
+from emprox.encoders.gnn import GraphEncoder
 from emprox.errors import CorruptFileError, InvalidOptionError
 from emprox.spaces import get_space
 from emprox.testing import EncoderContract
@@ -28,7 +29,9 @@ class TestSequenceAutoencoder(EncoderContract):
 
 
 def test_every_encoder_has_a_contract() -> None:
-    assert {type(TestSequenceAutoencoder().make()), MetricEncoder, MLKREncoder} == {ENCODERS.get(name) for name in ENCODERS}
+    assert {type(TestSequenceAutoencoder().make()), GraphEncoder, MetricEncoder, MLKREncoder} == {
+        ENCODERS.get(name) for name in ENCODERS
+    }
 
 
 def test_greedy_decoding_reproduces_held_out_cells() -> None:

@@ -35,3 +35,14 @@ class TestNetworkEncoding(EncodingContract):
         networks.clear()
         gc.collect()
         assert len(module._KEPT) == before
+
+    def test_rows_of_a_space_are_kept_up_to_a_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "_ROWS", {})
+        monkeypatch.setattr(module, "MOST_ROWS", 4)
+        asked: list[int] = []
+        monkeypatch.setattr(module, "network_features", lambda graphs: asked.append(len(graphs)) or network_features(graphs))
+        cells = self.sample(5, seed=2)
+        for chosen, missing, kept in ((cells[:3], 3, 3), (cells[1:3], 0, 3), (cells[2:5], 2, 2)):
+            first = self.make().transform(chosen)
+            assert (asked[-1], len(module._ROWS)) == (missing, kept)
+            np.testing.assert_array_equal(first, network_features([SPACE.to_graph(a, "network") for a in chosen]))
