@@ -32,7 +32,7 @@ from emprox.validation import check_at_least
 
 __all__ = ["GraphTransfer", "Predictor", "Pretrained"]
 
-PRETRAINING = ("contrastive", "labels", "none")
+PRETRAINING = ("contrastive", "labels", "random")
 BASE, TUNED = "pretrained.safetensors", "network.safetensors"
 HEAD_SIZE = 64
 HEAD_EPOCHS = 60
@@ -94,7 +94,7 @@ class GraphTransfer(ArchitectureRegressor):
     source : sequence of str or PerformanceTable
         Tables of other families whose labels are used; `emprox bench --source` hands them over. None leaves only the labels
         of the target.
-    pretraining : {"labels", "contrastive", "none"}
+    pretraining : {"labels", "contrastive", "random"}
         Whether the network is trained on the source's labels; or without labels on architectures of all families, the
         target's included, and then a head on the source's labels; or keeps its random weights, and only heads are
         trained, the control that shows what training is worth.
@@ -285,7 +285,7 @@ class GraphTransfer(ArchitectureRegressor):
         graphs = [prepared(architecture) for architecture in self.architectures_]
         precision = self._precision()
         weights = torch.ones(len(graphs)) if precision is None else torch.from_numpy(precision / precision.mean()).float()
-        network, frozen = self.network_, self.pretraining == "none"
+        network, frozen = self.network_, self.pretraining == "random"
         embeddings = _embedded(network, graphs) if frozen else None
 
         def loss(rows: Tensor) -> Tensor:

@@ -95,7 +95,8 @@ class ComputationGraph:
         """
         if kind not in self.kinds:
             return self
-        return self._keep([node for node, k in enumerate(self.kinds) if k != kind or not self._feeds_sums(node)])
+        _, out = self.neighbours
+        return self._keep([node for node, k in enumerate(self.kinds) if k != kind or not self._all_sum(out[node])])
 
     def contracted(self, kind: str) -> ComputationGraph:
         """Return the graph with the nodes of a kind that changes nothing (``skip_connect``) replaced by wires.
@@ -106,8 +107,11 @@ class ComputationGraph:
         if kind not in self.kinds:
             return self
         into, out = (self._counted(rows) for rows in self.neighbours)
-        dropped = {node for node, k in enumerate(self.kinds) if k == kind and self._is_wire(node)}
-        for node in dropped:
+        dropped = set()
+        for node in [node for node, k in enumerate(self.kinds) if k == kind]:
+            if sum(into[node].values()) != 1 and not self._all_sum(out[node]):
+                continue
+            dropped.add(node)
             for source, m in into[node].items():
                 del out[source][node]
                 for target, n in out[node].items():
@@ -165,11 +169,9 @@ class ComputationGraph:
         sources, targets = self.neighbours
         return _reachable(0, targets) & _reachable(len(self) - 1, sources)
 
-    def _is_wire(self, node: int) -> bool:
-        return len(self.neighbours[0][node]) == 1 or self._feeds_sums(node)
-
-    def _feeds_sums(self, node: int) -> bool:
-        return SEPARATE.isdisjoint([self.kinds[target] for target in self.neighbours[1][node]])
+    def _all_sum(self, targets: Iterable[int]) -> bool:
+        """Whether all of some nodes take the sum of their inputs."""
+        return SEPARATE.isdisjoint([self.kinds[target] for target in targets])
 
     @staticmethod
     def _counted(rows: list[list[int]]) -> list[dict[int, int]]:

@@ -133,6 +133,17 @@ def test_a_sum_in_front_of_a_concatenation_is_no_wire() -> None:
     assert len(single.contracted("identity")) == len(single) - 1
 
 
+def test_a_sum_written_as_two_nodes_stays_one_input_of_a_concatenation() -> None:
+    once, twice = (
+        ComputationGraph(("input", "a", "b", *["add"] * sums, "concat", "output"), edges)
+        for sums, edges in (
+            (1, ((0, 1), (0, 2), (1, 3), (2, 3), (0, 4), (3, 4), (4, 5))),
+            (2, ((0, 1), (0, 2), (1, 3), (2, 3), (3, 4), (0, 5), (4, 5), (5, 6))),
+        )
+    )
+    assert twice.contracted("add").canonical_hash() == once.canonical_hash()
+
+
 def test_zeros_in_a_concatenation_stay() -> None:
     kinds = ("input", "zero", "a", "concat", "output")
     joined = ComputationGraph(kinds, ((0, 1), (0, 2), (1, 3), (2, 3), (3, 4)))
