@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from emprox import Protocol, load_table, run_benchmark
+from emprox import PerformanceTable, Protocol, get_space, load_table, run_benchmark
 from emprox.benchmark import _score_intervals
 from emprox.errors import InvalidOptionError, UnknownNameError
 from emprox.estimators import GaussianProcess, XGBoost
@@ -51,6 +51,36 @@ def test_facts_and_summary() -> None:
     (row,) = run["summary"]
     assert (row["estimator"], row["train_size"], row["trials"]) == (QUICK, 30, 3)
     assert (row["kendall_mean"], row["kendall_std"]) == pytest.approx((np.mean(kendalls), np.std(kendalls, ddof=1)))
+
+
+def test_without_labels_only_what_needs_none_is_measured() -> None:
+    run = run_benchmark("bundled", ["size", QUICK], Protocol((0, 20), 50, 2))
+    measured = [(r["estimator"], r["train_size"]) for r in run["results"]]
+    assert measured == [("size", 0), ("size", 0), ("size", 20), ("size", 20), (QUICK, 20), (QUICK, 20)]
+    with pytest.raises(InvalidOptionError, match="without labels none of"):
+        run_benchmark("bundled", [QUICK], Protocol((0,), 50, 2))
+
+
+def test_sources_are_handed_over_and_pretraining_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    from emprox.estimators.graph_transfer import GraphTransfer
+
+    pretrained = []
+    pretrain = GraphTransfer._pretrain
+    monkeypatch.setattr(GraphTransfer, "_pretrain", lambda self: pretrained.append(self.random_state) or pretrain(self))
+    tiny = "gnn:graphs=8,epochs=1,hidden_size=8,layers=1,tuning_steps=1"
+    protocol = Protocol((0, 4), 10, 3, source=("bundled",), trainings=2)
+    monkeypatch.setattr(
+        "emprox.benchmark.load_table", lambda name, root=None: load_table("bundled") if name == "bundled" else darts()
+    )
+    run = run_benchmark("darts", [tiny, "size"], protocol)
+    assert pretrained == [0, 1]
+    assert (run["source"], run["trainings"]) == (["bundled"], 2)
+    assert len(run["results"]) == 2 * 2 * 3
+
+
+def darts() -> PerformanceTable:
+    cells = get_space("darts").sample(np.random.default_rng(0), 20)
+    return PerformanceTable("darts", "darts", tuple(cells), {"val_accuracy": np.arange(20.0)})
 
 
 def test_learning_curves_are_handed_over_and_counted() -> None:
@@ -138,7 +168,7 @@ def test_progress_counts_every_fit() -> None:
     ("options", "message"),
     [
         ({"train_sizes": ()}, "at least one training size"),
-        ({"train_sizes": (0,)}, "train_size"),
+        ({"train_sizes": (-1,)}, "train_size"),
         ({"trials": 0}, "trials"),
         ({"threads": 0}, "threads"),
         ({"seed": -1}, "seed"),
