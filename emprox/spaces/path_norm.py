@@ -17,7 +17,8 @@ def log_path_norm(graph: ComputationGraph) -> float:
     """Return the logarithm of the sum, over all paths from input to output, of the product of expected gains.
 
     A convolution or linear node of fan-in f has gain sqrt(f): f inputs, weights of standard deviation 1 / sqrt(f). A
-    concatenation is the mean of its inputs by channels; gates and zeros have gain 0; all else has gain 1.
+    concatenation is the mean of its inputs by channels; gates and zeros have gain 0; all else, weights of another node's among
+    it, has gain 1.
     Costs about as much as writing the graph; search spaces have it in closed form, `SearchSpace.path_norms`.
 
     Parameters
@@ -49,7 +50,7 @@ def log_path_norm(graph: ComputationGraph) -> float:
 def _log_gain(kind: str, attributes: NodeAttributes) -> float:
     if kind in ("conv", "linear"):
         weights = attributes.parameters - attributes.bias * attributes.channels
-        return 0.5 * math.log(weights / attributes.channels)
+        return 0.5 * math.log(weights / attributes.channels) if weights > 0 else 0.0
     dead = kind == "zero" or (kind == "activation" and attributes.function in BOUNDED)
     return -math.inf if dead else 0.0
 
