@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-
-from emprox.report import Difference, paired_difference
+from claims_han2023 import second_paper
+from evidence import Results, claim, compared, interval, number, spread
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "claims.md"
 TABLE = "franken2022_nb201_cifar10"
 PAPER = "emprox-paper:k=10"
 OTHERS = ("nao", "seminas", "xgboost", "mlp", "bananas")
-TEXT = """# The first paper's claims, measured again
+TEXT = """# The papers' claims, measured again
 
 Made by `python benchmarks/claims.py` from `benchmarks/results/`, which `benchmarks/run.py` makes from `benchmarks/configs/`:
 population, splits, seeds and what the paper leaves open are in each config, commit, machine and versions in each result. One
 thread. Differences are paired over trials; only where their 95 % bootstrap interval leaves out 0 they are called differences.
 Seconds of a fit are the processor's, because the machine was shared; the published ones are those of another machine.
+
+The first paper is Franken, Singh, Vanschoren 2022 (EmProx); [the second](#the-second-paper), Han, Mills et al. 2023, comes after.
 
 ## NAS-Bench-201, CIFAR-10, 121 labels
 
@@ -43,41 +44,9 @@ its own: Kendall (sd), seconds of a fit. Kendall's tau-b, mean (sd over trials);
 ## The default EmProx against all
 
 {default}
+
+{second}
 """
-
-
-@dataclass(frozen=True)
-class Results:
-    """The results of one table of one config."""
-
-    title: str
-    rows: list[dict[str, Any]]
-
-    @property
-    def estimators(self) -> list[str]:
-        """Estimators in the order of the file."""
-        return list(dict.fromkeys(row["estimator"] for row in self.rows))
-
-    @property
-    def sizes(self) -> list[int]:
-        """Numbers of labels."""
-        return sorted({row["train_size"] for row in self.rows})
-
-    def values(self, estimator: str, size: int, metric: str = "kendall") -> dict[int, float]:
-        """Return a metric by trial."""
-        chosen = [row for row in self.rows if (row["estimator"], row["train_size"]) == (estimator, size)]
-        return {row["trial"]: row[metric] for row in chosen if row.get(metric) is not None}
-
-    def mean(self, estimator: str, size: int, metric: str = "kendall") -> float:
-        """Return the mean over trials."""
-        values = self.values(estimator, size, metric)
-        return sum(values.values()) / len(values)
-
-    def difference(self, first: str, second: str, size: int, metric: str = "kendall") -> Difference | None:
-        """Return first minus second over the trials that both have, None where these are fewer than two."""
-        one, two = self.values(first, size, metric), self.values(second, size, metric)
-        trials = sorted(one.keys() & two.keys())
-        return paired_difference([one[t] for t in trials], [two[t] for t in trials]) if len(trials) > 1 else None
 
 
 def load(results: Path) -> Iterator[Results]:
@@ -100,6 +69,7 @@ def render(results: Path) -> str:
         reproduction="\n".join(reproduction(main, config)),
         claims="\n\n".join([comparable(main), faster_than_nao(main), faster_than_others(main), similar_or_better(main)]),
         default="\n".join(default(every)),
+        second=second_paper(results),
     )
 
 
@@ -184,7 +154,7 @@ def default(every: list[Results]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     behind = []
     for results in every:
-        for size in results.sizes:
+        for size in filter(None, results.sizes):
             if not results.values("emprox", size):
                 yield f"| {results.title} | {size} | not measured yet | | | |"
                 continue
@@ -201,21 +171,6 @@ def default(every: list[Results]) -> Iterator[str]:
     yield f"It is not ahead of all: {'; '.join(behind)}." if behind else ahead
 
 
-def claim(text: str, verdict: str, lines: list[str]) -> str:
-    return f"### {text}: {verdict}\n\n" + "\n".join(f"- {line}." for line in lines)
-
-
-def compared(first: str, second: str, difference: Difference | None) -> str:
-    if difference is None:
-        return f"`{first}` and `{second}`: not measured yet"
-    word = "no difference" if not difference.is_real else "ahead" if difference.mean > 0 else "behind"
-    return f"`{first}` minus `{second}`: {interval(difference)} over {difference.trials} trials, {word}"
-
-
-def interval(difference: Difference | None) -> str:
-    return f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]" if difference else "one trial"
-
-
 def ratio(main: Results, fast: str, slow: str) -> float | None:
     """Return how many times longer the second takes to fit, None if one is not measured."""
     both = [main.values(name, 121, "fit_cpu_seconds") for name in (fast, slow)]
@@ -224,15 +179,6 @@ def ratio(main: Results, fast: str, slow: str) -> float | None:
 
 def times(value: float | None) -> str:
     return f"{value:.2g} times" if value else "not measured yet"
-
-
-def spread(values: dict[int, float]) -> float:
-    mean = sum(values.values()) / len(values)
-    return (sum((value - mean) ** 2 for value in values.values()) / max(1, len(values) - 1)) ** 0.5
-
-
-def number(value: float) -> str:
-    return f"{value:.3f}".replace("0.", ".")
 
 
 if __name__ == "__main__":
