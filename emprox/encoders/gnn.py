@@ -20,7 +20,7 @@ from emprox.encoders.augmentations import respelled
 from emprox.encoders.base import Encoder
 from emprox.encoders.checkpoints import Checkpoint
 from emprox.encoders.contrastive import contrastive_loss, positives, spectrum
-from emprox.encoders.graph_network import GraphDecoder, GraphNetwork, as_data, batches, collated
+from emprox.encoders.graph_network import GraphDecoder, GraphNetwork, as_data, batches, bounded, collated
 from emprox.encoders.training import read_weights, seeded, train, write_weights
 from emprox.encodings.graph_arrays import GraphArrays
 from emprox.encodings.graphs import network_features
@@ -186,7 +186,8 @@ class GraphEncoder(Encoder):
         """Train `network_` and a decoder, which is then forgotten."""
         terms = self.terms.split("+")
         pretraining = _Pretraining(self.network_, terms, architectures, y, self.hidden_size, self.embedding_size)
-        options = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
+        options = {name: getattr(self, name) for name in ("epochs", "learning_rate")}
+        options["batch_size"] = bounded(self.batch_size, pretraining.graphs)
         about = options | {"terms": terms, "graphs": len(architectures), "seed": self.random_state}
         self.losses_ = train(
             pretraining,
@@ -285,5 +286,6 @@ def _cheap_targets(architectures: Sequence[Architecture], y: Any) -> Tensor:
     if y is not None:
         columns.append(np.asarray(y, dtype=np.float64).reshape(len(architectures), -1))
     joined = np.concatenate(columns, axis=1)
+    joined = joined[:, ~np.isnan(joined).all(axis=0)]
     spread = np.nanstd(joined, axis=0)
     return torch.from_numpy((joined - np.nanmean(joined, axis=0)) / np.where(spread > 0, spread, 1)).float()

@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from emprox._optional import import_optional
 from emprox.encodings.graph_arrays import ATTRIBUTES, NODE_KINDS, GraphArrays
 
-__all__ = ["GraphDecoder", "GraphNetwork", "as_data", "batches", "collated"]
+__all__ = ["GraphDecoder", "GraphNetwork", "as_data", "batches", "bounded", "collated"]
 
 MASKED = len(NODE_KINDS)
 """Kind of a node whose kind is hidden."""
@@ -25,6 +25,8 @@ HIDDEN_SHARE = 0.15
 """Share of the nodes, and of the edges, that are hidden for reconstruction."""
 NODES = 20_000
 """Nodes of a batch when graphs are only embedded; bounds memory."""
+TRAINED_NODES = 80_000
+"""Nodes of a step of training at most, about 1 GB."""
 
 
 def _geometric(module: str) -> ModuleType:
@@ -60,6 +62,12 @@ def batches(graphs: Sequence[Any]) -> Iterator[Any]:
         nodes += graph.num_nodes
     if taken:
         yield collated(taken)
+
+
+def bounded(batch_size: int, graphs: Sequence[Any]) -> int:
+    """Return the batch size, or a smaller one, at least 2, with which no step of training has more than `TRAINED_NODES` nodes."""
+    largest = max(graph.num_nodes for graph in graphs)
+    return min(batch_size, max(2, TRAINED_NODES // largest))
 
 
 class GraphNetwork(nn.Module):

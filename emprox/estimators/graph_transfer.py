@@ -14,12 +14,13 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from emprox.encoders.checkpoints import Checkpoint
 from emprox.encoders.gnn import PUBLISHED, GraphEncoder, check_terms, prepared
-from emprox.encoders.graph_network import GraphNetwork, batches, collated
+from emprox.encoders.graph_network import GraphNetwork, batches, bounded, collated
 from emprox.encoders.training import read_weights, seeded, train, write_weights
 from emprox.errors import InvalidOptionError
 from emprox.estimators.base import ArchitectureRegressor, Floats
@@ -37,7 +38,12 @@ BASE, TUNED = "pretrained.safetensors", "network.safetensors"
 HEAD_SIZE = 64
 HEAD_EPOCHS = 60
 HEAD_BATCH = 128
+TRAINING_BATCH = 64
 TUNING_BATCH = 32
+PROXIES = ("epe_nas", "fisher", "grad_norm", "grasp", "jacov", "l2_norm", "nwot", "plain", "snip", "synflow", "zen")
+"""Columns of tables that the term ``targets`` looks for."""
+UNTOLD = np.full(len(PROXIES), np.nan)
+"""Of an architecture whose proxies are not known."""
 GRADIENT_CLIP = 1.0
 WEIGHT_DECAY = 1e-4
 
@@ -99,7 +105,8 @@ class GraphTransfer(ArchitectureRegressor):
         target's included, and then a head on the source's labels; or keeps its random weights, and only heads are
         trained, the control that shows what training is worth.
     terms : str
-        With ``contrastive``, what the encoder is trained for (`emprox.encoders.gnn.GraphEncoder`).
+        With ``contrastive``, what the encoder is trained for (`emprox.encoders.gnn.GraphEncoder`). ``targets`` include the
+        zero-cost proxies that the source's tables have.
     graphs : int
         Most architectures of each family, and most labelled ones of each table, that pretraining sees.
     epochs : int
@@ -240,7 +247,9 @@ class GraphTransfer(ArchitectureRegressor):
         )
         families = [get_family(table.space) for table in tables]
         unlabelled = [a for pool in self._pools([*families, self.space_], tables) for a in pool]
-        encoder.fit(unlabelled)
+        told = _proxies(tables, self.graphs) if "targets" in self.terms else {}
+        unlabelled = list(dict.fromkeys([*unlabelled, *told]))
+        encoder.fit(unlabelled, np.array([told.get(a, UNTOLD) for a in unlabelled]) if told else None)
         self.losses_ = encoder.losses_
         predictor = Predictor(encoder.network_, HEAD_SIZE)
         predictor.standardise(torch.from_numpy(encoder.transform(unlabelled)))
@@ -273,7 +282,7 @@ class GraphTransfer(ArchitectureRegressor):
             lambda rows: torch.square(predictor(collated([graphs[i] for i in rows])) - scores[rows]).mean(),
             len(graphs),
             epochs=self.epochs,
-            batch_size=64,
+            batch_size=bounded(TRAINING_BATCH, graphs),
             learning_rate=self.learning_rate,
             gradient_clip=GRADIENT_CLIP,
             weight_decay=WEIGHT_DECAY,
@@ -297,7 +306,7 @@ class GraphTransfer(ArchitectureRegressor):
             loss,
             len(graphs),
             epochs=math.ceil(self.tuning_steps / math.ceil(len(graphs) / TUNING_BATCH)),
-            batch_size=TUNING_BATCH,
+            batch_size=bounded(TUNING_BATCH, graphs),
             learning_rate=self.tuning_rate,
             gradient_clip=GRADIENT_CLIP,
             weight_decay=WEIGHT_DECAY,
@@ -339,6 +348,20 @@ class GraphTransfer(ArchitectureRegressor):
         network = Predictor(GraphNetwork(self.hidden_size, self.layers, HEAD_SIZE), HEAD_SIZE)
         read_weights(network, file)
         return network
+
+
+def _proxies(tables: Sequence[PerformanceTable], most: int) -> dict[Architecture, Floats]:
+    """Return the ranks within a table, between -1 and 1, of the proxies that it has of its labelled architectures, (P,)."""
+    told: dict[Architecture, Floats] = {}
+    for number, table in enumerate(tables):
+        architectures, _ = labelled(table, most, number)
+        columns = np.full((len(architectures), len(PROXIES)), np.nan)
+        for place, name in enumerate(PROXIES):
+            if name in table.columns:
+                known = dict(zip(table.architectures, table.columns[name], strict=True))
+                columns[:, place] = 2 * rankdata([known[a] for a in architectures], nan_policy="omit") / len(architectures) - 1
+        told |= dict(zip(architectures, columns, strict=True)) if not np.isnan(columns).all() else {}
+    return told
 
 
 def _embedded(predictor: Predictor, graphs: Sequence[Any]) -> Tensor:

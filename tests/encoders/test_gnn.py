@@ -62,6 +62,7 @@ def test_three_to_three_thousand_nodes(network: GraphNetwork, monkeypatch: pytes
     ]
     rows = embedded(network, chains)
     assert np.isfinite(rows).all()
+    assert module.bounded(64, [as_data(GraphArrays.from_graph(chain)) for chain in chains]) == 26
     monkeypatch.setattr(module, "NODES", 500)
     graphs = [as_data(GraphArrays.from_graph(as_graph(a))) for a in mixed()]
     sizes = [batch.num_nodes for batch in batches(graphs)]
@@ -76,7 +77,7 @@ def test_what_is_told_can_be_read_from_the_embedding() -> None:
     encoder = GraphEncoder(terms="targets", epochs=15, learning_rate=3e-3, hidden_size=16, embedding_size=8, random_state=0)
     encoder.fit(seen)
     assert encoder.losses_[-1] < encoder.losses_[0]
-    sizes = [np.log([as_graph(a).parameters for a in group]) for group in (seen, unseen)]
+    sizes = [np.log1p([as_graph(a).parameters for a in group]) for group in (seen, unseen)]
     inputs = [np.column_stack([encoder.transform(group), np.ones(len(group))]) for group in (seen, unseen)]
     line = np.linalg.lstsq(inputs[0], sizes[0], rcond=None)[0]
     assert np.corrcoef(inputs[1] @ line, sizes[1])[0, 1] > 0.9

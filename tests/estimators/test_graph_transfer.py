@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.base import clone
 from emprox import get_space, load_table
 from emprox.errors import InvalidDataError, InvalidOptionError
 from emprox.estimators import ArchitectureRegressor, make_estimator
-from emprox.estimators.graph_transfer import GraphTransfer
+from emprox.estimators.graph_transfer import PROXIES, GraphTransfer
 from emprox.tables import PerformanceTable
 from emprox.tables.sources import labelled, source_tables
 from emprox.testing import EstimatorContract
@@ -84,6 +85,24 @@ def test_the_published_method_sees_the_target_without_labels(source: list[Perfor
     pools = list(model._pools([*families, get_space("nasbench201")], source))
     assert [pool[0].space for pool in pools] == ["transnas101-micro", "darts", "nasbench201"]
     assert len(model.fit([], []).losses_) == 1
+
+
+def test_targets_include_the_proxies_that_a_source_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    from emprox.encoders.gnn import GraphEncoder
+
+    told = []
+    fit = GraphEncoder.fit
+    monkeypatch.setattr(GraphEncoder, "fit", lambda self, graphs, y=None: told.append(y) or fit(self, graphs, y))
+    table = replace(sized("transnas101-micro", 30, 0), columns={"jacov": np.append(np.nan, np.arange(29.0))})
+    spec = "cl-paper:graphs=12,epochs=1,terms=contrastive+spectral"
+    make_estimator(spec, space="darts", source=[table], random_state=0).fit([], [])
+    make_estimator(f"{spec}+targets", space="darts", source=[table], random_state=0).fit([], [])
+    assert told[0] is None
+    jacov = told[1][:, PROXIES.index("jacov")]
+    assert 11 <= np.isfinite(jacov).sum() <= 12
+    assert np.nanmin(jacov) > -1
+    assert np.nanmax(jacov) <= 1
+    assert np.isnan(np.delete(told[1], PROXIES.index("jacov"), axis=1)).all()
 
 
 def test_save_and_load_without_labels(tmp_path: Path, source: list[PerformanceTable]) -> None:
