@@ -19,7 +19,7 @@ from typing import Any
 
 from emprox.errors import CorruptFileError, StorageError
 
-__all__ = ["FORMAT", "MANIFEST", "read_folder", "sha256", "write_file", "write_folder"]
+__all__ = ["FORMAT", "MANIFEST", "flush", "read_folder", "sha256", "write_file", "write_folder"]
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -61,7 +61,7 @@ def write_folder(path: str | Path, write: Callable[[Path], dict[str, Any]]) -> N
         manifest["files"] = {file.name: {"sha256": sha256(file), "bytes": file.stat().st_size} for file in files}
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1))
         for file in staging.iterdir():
-            _flush(file)
+            flush(file)
         staging.chmod(0o777 & ~_umask())
         _replace(staging, path)
     except (OSError, RuntimeError) as error:  # FAISS and safetensors report a full disk as RuntimeError
@@ -108,8 +108,9 @@ def write_file(path: str | Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         staging.write_bytes(data)
-        _flush(staging)
+        flush(staging)
         staging.replace(path)
+        flush(path.parent)
     except OSError as error:
         with suppress(OSError):
             staging.unlink()
@@ -127,11 +128,12 @@ def _replace(new: Path, path: Path) -> None:
         if old.exists():
             old.rename(path)
         raise
-    _flush(path.parent)
+    flush(path.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
