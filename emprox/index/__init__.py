@@ -5,7 +5,8 @@ of shape (n, k); entries and tables. Next: `emprox.estimators` weighs the known 
 """
 
 from emprox.index.embedding_index import EmbeddingIndex
+from emprox.index.embeddings import StoredEmbedding
 from emprox.index.records import Record
 from emprox.index.store import Entry, Store
 
-__all__ = ["EmbeddingIndex", "Entry", "Record", "Store"]
+__all__ = ["EmbeddingIndex", "Entry", "Record", "Store", "StoredEmbedding"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emprox.errors import InvalidDataError
+from emprox.index.embeddings import StoredEmbedding, keep_encoder, read_embedding
 from emprox.index.ledger import TIMEOUT_S, Ledger
 from emprox.index.records import Record
 from emprox.registry import nearest
@@ -21,6 +22,8 @@ from emprox.tables.runs import average, columns_of
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
+
+    from emprox.encoders import Encoder
 
 __all__ = ["Entry", "Store"]
 
@@ -85,13 +88,12 @@ class Store:
     [{'mean': 90.5, 'spread': 0.7071067811865476, 'count': 2}]
     """
 
-    _last: int
-
     def __init__(self, path: str | Path, *, create: bool = False, timeout_s: float = TIMEOUT_S) -> None:
         self.path = Path(path)
         self.timeout_s = timeout_s
         self.ledger = Ledger(self.path, create=create, timeout_s=timeout_s)
         self._lock = threading.RLock()
+        self._last = 0
         self._forget(self.ledger.identity)
 
     def __enter__(self) -> Self:
@@ -258,6 +260,45 @@ class Store:
         """Add the records of another store, each once however often it is merged, and return how many were new."""
         source = other if isinstance(other, Store) else Store(other, timeout_s=self.timeout_s)
         return self.add_records(source.records())
+
+    def reembed(self, encoder: Encoder, target: str | None = None, space: str | None = None) -> str:
+        """Make a fitted encoder the one of this space and target, and return its version.
+
+        All entries are embedded aside; then the version is switched at once, also for the other processes, and nothing ever
+        meets embeddings of another encoder. An encoder that was there stays beside it, for those that still use it.
+
+        Parameters
+        ----------
+        encoder : Encoder
+            Fitted, of a registered kind, such as ``EmProx().fit(...).encoder_``.
+        target : str, optional
+            What it was learned from; may be left out if the space has one target only.
+        space : str, optional
+            May be left out if the store has one only.
+        """
+        space = self._space(space)
+        target = self._target(target, space)
+        version = keep_encoder(self.path, encoder)
+        read_embedding(self.path, version, self.entries(space))
+        self.ledger.switch(space, target, version)
+        return version
+
+    def version(self, target: str | None = None, space: str | None = None) -> str | None:
+        """Return the version of the current encoder of this space and target, None where there is none."""
+        space = self._space(space)
+        return self.ledger.versions().get((space, self._target(target, space)))
+
+    def embedding(self, target: str | None = None, space: str | None = None) -> StoredEmbedding | None:
+        """Return the current encoder of this space and target with the embeddings of all entries, None where there is none.
+
+        Raises
+        ------
+        CorruptFileError, StorageError
+            If the encoder is damaged or missing; an index that is gets made again.
+        """
+        space = self._space(space)
+        version = self.version(target, space)
+        return None if version is None else read_embedding(self.path, version, self.entries(space))
 
     def _space(self, space: str | None) -> str:
         known = self.spaces()
