@@ -1,8 +1,9 @@
 """Is anything lost? Kills writers of a store at random moments, and cuts the files of a store at every length.
 
-``python benchmarks/store_crash.py --kills 1000`` forks a writer, ends it with SIGKILL after a random time, opens the store, checks it, and
-compares it with what the writer had been told is safe. ``--cuts 1`` cuts each file of a small store at every length (``--cuts 50``: at
-every fiftieth), opens it, repairs it where it is reported as damaged, and compares likewise. Both stop at the first thing that is wrong.
+``python benchmarks/store_crash.py --kills 1000`` forks a writer, ends it with SIGKILL after a random time, opens the store,
+checks it, and compares it with what the writer was told is safe. ``--cuts 1`` cuts each file of a small store at every length
+(``--cuts 50``: at every fiftieth), opens it, repairs it where it is reported as damaged, and compares likewise. Both stop at the
+first thing that is wrong.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +161,7 @@ def try_cut(folder: Path, files: dict[str, bytes], name: str, length: int, whole
 
 
 def interrupted_additions(folder: Path, additions: int, step: int) -> dict[str, int]:
-    """Cut what one addition has written, at every `step`-th length, in the order in which it is written; nothing may need repair."""
+    """Cut what each addition has written, at every `step`-th length, in the order of writing; nothing may need repair."""
     counts: Counter[str] = Counter()
     source = folder / "growing"
     states = []
@@ -168,7 +170,7 @@ def interrupted_additions(folder: Path, additions: int, step: int) -> dict[str, 
             states.append({name: (source / name).read_bytes() for name in FILES if (source / name).exists()})
             store.add_records(batch(0, number))
         states.append({name: (source / name).read_bytes() for name in FILES})
-    for number, (before, after) in enumerate(zip(states, states[1:], strict=False)):
+    for number, (before, after) in enumerate(pairwise(states)):
         safe = {(0, earlier) for earlier in range(number)}
         for files, name in growing(before, after):
             for length in range(len(before.get(name, b"")), len(after[name]) + 1, step):

@@ -115,13 +115,15 @@ def _read_encoder(path: Path, version: str) -> Encoder:
     from emprox.encoders import ENCODERS
 
     folder = path / FOLDER / version
-    manifest = read_folder(folder)
-    if _version(manifest) != version:
-        raise CorruptFileError(f"{folder} holds another encoder than its name says; run `emprox store reembed`")
     try:
+        manifest = read_folder(folder)
+        if _version(manifest) != version:
+            raise CorruptFileError("it is another encoder than its name says")
         return ENCODERS.get(manifest["kind"]).read(folder, manifest["state"])
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise CorruptFileError(f"{folder} is not an encoder that emprox wrote: {error!r}; run `emprox store reembed`") from error
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, StorageError) as error:
+        raise CorruptFileError(
+            f"the encoder {folder} is missing or damaged: {error}; the records are not: `emprox store reembed` makes another"
+        ) from error
 
 
 def _version(manifest: dict[str, Any]) -> str:

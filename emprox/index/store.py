@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -299,6 +300,38 @@ class Store:
         space = self._space(space)
         version = self.version(target, space)
         return None if version is None else read_embedding(self.path, version, self.entries(space))
+
+    def stats(self) -> dict[str, Any]:
+        """Return what is in the store as a dict: records, sources, times, and for each space entries, twins and targets."""
+        records = self.records()
+        times = [record.time for record in records]
+        return {
+            "records": len(records),
+            "first": min(times, default=None),
+            "last": max(times, default=None),
+            "sources": dict(Counter(record.source for record in records)),
+            "spaces": {space: self._stats(space) for space in self.spaces()},
+        }
+
+    def _stats(self, space: str) -> dict[str, Any]:
+        targets = {}
+        for name, measure in self.measures(space).items():
+            table = self.table(name, space)
+            counts, repeated = table.counts[name], table.counts[name] > 1
+            variances = [np.var(entry.values(name), ddof=1) for entry in self.entries(space) if len(entry.values(name)) > 1]
+            freedom = counts[repeated] - 1
+            targets[name] = {
+                "unit": measure.unit,
+                "larger_is_better": measure.larger_is_better,
+                "architectures": len(table),
+                "measurements": int(counts.sum()),
+                "min": float(table.targets[name].min()),
+                "max": float(table.targets[name].max()),
+                "spread": float(np.sqrt(np.average(variances, weights=freedom))) if repeated.any() else None,
+                "embedding": self.version(name, space),
+            }
+        twins = sum(len(group) for group in self.twins(space))
+        return {"entries": len(self.entries(space)), "twins": twins, "targets": targets}
 
     def _space(self, space: str | None) -> str:
         known = self.spaces()
