@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +29,8 @@ SCHEMA = (
     "CREATE TRIGGER no_update BEFORE UPDATE ON records BEGIN SELECT RAISE(ABORT, 'records are never changed'); END",
     "CREATE TRIGGER no_delete BEFORE DELETE ON records BEGIN SELECT RAISE(ABORT, 'records are never removed'); END",
 )
+PAUSE_S = (0.0005, 0.003)
+"""Shortest and longest pause between two attempts to get the write lock."""
 REPAIR = "`emprox store check` says what can be saved, `emprox store repair` saves it"
 SETTINGS = ("synchronous = FULL", "fullfsync = 1", "checkpoint_fullfsync = 1", "trusted_schema = 0", "cell_size_check = 1")
 INSERT = f"INSERT INTO records (id, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"
@@ -141,16 +145,32 @@ class Database:
         if self.read_only:
             raise StorageError(f"{self.path} is read-only here; nothing was added")
         with self.reading() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection)
             if self.identity != self._local.identity:  # replaced by a repair while waiting for the lock
                 connection.execute("ROLLBACK")
                 connection = self._connection()
-                connection.execute("BEGIN IMMEDIATE")
+                self._begin(connection)
             try:
                 yield connection
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Take the write lock; asks every few milliseconds, because SQLite itself sleeps so long that busy writers starve others."""
+        deadline = time.monotonic() + self.timeout_s
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    return
+                except sqlite3.OperationalError as error:
+                    if not _is_busy(error) or time.monotonic() > deadline:
+                        raise
+                time.sleep(random.uniform(*PAUSE_S))
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {int(1000 * self.timeout_s)}")
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -171,6 +191,10 @@ class Database:
         return local.connection
 
 
+def _is_busy(error: sqlite3.Error) -> bool:
+    return any(word in str(error) for word in ("locked", "busy", "locking protocol"))
+
+
 def _writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK)
 
@@ -186,7 +210,7 @@ def explained(path: Path, timeout_s: float) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         text = str(error)
-        if any(word in text for word in ("locked", "busy", "locking protocol")):
+        if _is_busy(error):
             raise StoreBusyError(
                 f"another process has been writing to {path} for more than {timeout_s:g} s; try again, or give a longer timeout"
             ) from error
