@@ -157,7 +157,7 @@ class Database:
                     connection.execute("ROLLBACK")
 
     def _begin(self, connection: sqlite3.Connection) -> None:
-        """Take the write lock; asks every few milliseconds, because SQLite itself sleeps so long that busy writers starve others."""
+        """Take the write lock; asks every few milliseconds, because SQLite sleeps so long that busy writers starve others."""
         deadline = time.monotonic() + self.timeout_s
         connection.execute("PRAGMA busy_timeout = 0")
         try:
@@ -168,7 +168,7 @@ class Database:
                 except sqlite3.OperationalError as error:
                     if not _is_busy(error) or time.monotonic() > deadline:
                         raise
-                time.sleep(random.uniform(*PAUSE_S))
+                time.sleep(_PAUSES.uniform(*PAUSE_S))
         finally:
             connection.execute(f"PRAGMA busy_timeout = {int(1000 * self.timeout_s)}")
 
@@ -199,6 +199,7 @@ def _writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK)
 
 
+_PAUSES = random.SystemRandom()
 _INHERITED: list[sqlite3.Connection] = []
 """Connections of a parent process: closing them here could remove files that the parent uses."""
 

@@ -107,7 +107,8 @@ def read_embedding(path: Path, version: str, entries: list[Entry]) -> StoredEmbe
     if lacking:
         index.add(encoder.transform([entry.architecture for entry in lacking]))
         with suppress(StorageError):  # a cache: where it cannot be written it is made again
-            write_file(file, _head(version, index, entries) + index.to_bytes())
+            body = index.to_bytes()
+            write_file(file, _head(version, body, entries) + body)
     return StoredEmbedding(version, encoder, index, entries)
 
 
@@ -134,19 +135,15 @@ def _version(manifest: dict[str, Any]) -> str:
 
 def _cached(file: Path, version: str, encoder: Encoder, entries: list[Entry]) -> EmbeddingIndex:
     """Return the index in a file if it is whole and of this encoder, package and start of the entries, an empty one otherwise."""
-    empty = EmbeddingIndex(encoder.dim)
     with suppress(OSError, CorruptFileError):
         head, newline, body = file.read_bytes().partition(b"\n")
-        if _digest(body) != _said(head):  # before FAISS reads any of it
-            return empty
-        index = EmbeddingIndex.from_bytes(body)
-        known = entries[: len(index)]
-        is_right = (
-            head + newline == _head(version, index, known) and index.ids.tolist() == list(range(len(entries)))[: len(index)]
-        )
-        if is_right and index.dim == encoder.dim and len(known) == len(index) and _agrees(encoder, index, known):
-            return index
-    return empty
+        known = entries[: _count(head)]
+        if head + newline == _head(version, body, known):  # before FAISS reads any of it
+            index = EmbeddingIndex.from_bytes(body)
+            is_right = index.dim == encoder.dim and index.ids.tolist() == list(range(len(known)))
+            if is_right and _agrees(encoder, index, known):
+                return index
+    return EmbeddingIndex(encoder.dim)
 
 
 def _agrees(encoder: Encoder, index: EmbeddingIndex, entries: list[Entry]) -> bool:
@@ -158,7 +155,7 @@ def _agrees(encoder: Encoder, index: EmbeddingIndex, entries: list[Entry]) -> bo
     return bool(np.allclose(embedded, stored, rtol=CLOSE, atol=CLOSE * float(np.abs(stored).max(initial=0))))
 
 
-def _head(version: str, index: EmbeddingIndex, entries: list[Entry]) -> bytes:
+def _head(version: str, body: bytes, entries: list[Entry]) -> bytes:
     """Return the first line of the file of an index: all that it depends on, and the checksum of what follows."""
     names = hashlib.sha256()
     for entry in entries:
@@ -167,20 +164,16 @@ def _head(version: str, index: EmbeddingIndex, entries: list[Entry]) -> bytes:
         "format": FORMAT,
         "emprox": package_version("emprox"),
         "embedding": version,
+        "count": len(entries),
         "entries": names.hexdigest(),
-        "sha256": _digest(index.to_bytes()),
+        "sha256": hashlib.sha256(body).hexdigest(),
     }
     return json.dumps(facts).encode() + b"\n"
 
 
-def _said(head: bytes) -> str | None:
-    """Return the checksum in a first line, None where there is none."""
+def _count(head: bytes) -> int:
+    """Return the number of entries that a first line says, 0 where it says none."""
     try:
-        facts = json.loads(head)
-        return str(facts["sha256"])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+        return max(0, int(json.loads(head)["count"]))
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return 0
