@@ -96,7 +96,9 @@ def read_folder(path: str | Path) -> dict[str, Any]:
                 raise CorruptFileError(f"{file} is damaged: its checksum is not the one in {MANIFEST}; restore or refit it")
     except OSError as error:
         raise StorageError(f"could not read a saved folder at {path}: {error}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, CorruptFileError):
+            raise
         raise CorruptFileError(f"{path / MANIFEST} is not a manifest of emprox: {error!r}") from error
     return manifest
 

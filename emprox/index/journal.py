@@ -79,15 +79,15 @@ class Line:
         digest, _, content = line.removesuffix(NEWLINE).partition(b" ")
         if digest != _digest(content):
             return None
-        form, *numbers, text = content.split(b" ", 3)
+        form, *parts = content.split(b" ", 3)
         if form != b"%d" % FORMAT:
             raise CorruptFileError(
                 f"the store has format {form[:20]!r}, this emprox reads {FORMAT}; use the emprox that wrote it"
             )
-        if len(numbers) != 2 or not all(number.isdigit() and 0 < len(number) < 16 for number in numbers):
+        if len(parts) != 3 or not all(number.isdigit() and len(number) < 16 for number in parts[:2]):
             return None
-        first, count = map(int, numbers)
-        return cls(first, count, text) if first and count else None
+        first, count = map(int, parts[:2])
+        return cls(first, count, parts[2]) if first and count else None
 
 
 @dataclass(frozen=True)
