@@ -25,6 +25,8 @@ __all__ = ["INPUT", "OUTPUT", "ComputationGraph"]
 
 INPUT = "input"
 OUTPUT = "output"
+FEW = 16
+"""Neighbours that are counted faster one by one."""
 MOST_WIRES = 1 << 20
 """Edges that contraction may make: wires multiply, and a chain of doubled edges would fill any memory."""
 
@@ -182,7 +184,7 @@ class ComputationGraph:
 
     @staticmethod
     def _counted(rows: list[list[int]]) -> list[dict[int, int]]:
-        return [dict(Counter(row)) for row in rows]
+        return [dict(Counter(row)) if len(row) > FEW else {node: row.count(node) for node in row} for row in rows]
 
     def _keep(self, nodes: Iterable[int], edges: Sequence[tuple[int, int]] | None = None) -> ComputationGraph:
         """Return the graph on some of the nodes; its edges are valid and sorted because ours are."""

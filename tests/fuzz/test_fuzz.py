@@ -21,26 +21,10 @@ from emprox.spaces.storage import from_json, load_npz, save_npz, to_json
 from tests.fuzz.targets import GRAPH, TARGETS, examples, run
 
 NEEDS = {"onnx_files": "onnx", "table_parquet": "pyarrow", "records_parquet": "pyarrow"}
-SLOW = {"journals": 8, "databases": 8, "own_csv": 15, "own_records_csv": 15}
+SLOW = {"journals": 5, "databases": 5, "own_csv": 15, "own_records_csv": 15}
 """Tries of readers that take tens of milliseconds."""
-TRIES = 40
-PIECES = [
-    b"0",
-    b"9" * 25,
-    b"-1",
-    b"1e999",
-    b"NaN",
-    b"null",
-    b"[",
-    b'"',
-    b"{",
-    b"\n",
-    b"\0",
-    b"\xff\xff\xff\xff",
-    b",",
-    b"|",
-    b"../",
-]
+TRIES = 25
+PIECES = [b"0", b"9" * 25, b"-1", b"1e999", b"NaN", b"null", b"[", b'"', b"{", b"\n", b"\0", b"\xff" * 4, b",", b"|", b"../"]
 
 
 @st.composite
@@ -84,7 +68,7 @@ def network(text: str) -> str:
 
 class TestWhatFillsTheMemory:
     def test_a_network_that_unpacks_to_too_much(self) -> None:
-        packed = zlib.compress(bytes(1 << 26))
+        packed = zlib.compress(bytes((1 << 25) + 1))
         with pytest.raises(InvalidArchitectureError, match="cut off, or too large"):
             get_family("network").restore(f"graph#x:{base64.urlsafe_b64encode(packed).decode()}")
 
@@ -113,23 +97,20 @@ class TestWhatFillsTheMemory:
         with pytest.raises(CorruptFileError, match="an array of int64"):
             load_npz(tmp_path / "bad.npz")
 
-    def test_an_npz_that_unpacks_to_too_much(self, tmp_path: Path) -> None:
+    def test_an_npz_that_unpacks_to_too_much(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("emprox.spaces.storage.MOST_BYTES", 1 << 20)
         with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
             for name in "abc":
-                archive.writestr(f"{name}.npy", bytes(100 << 20))
+                archive.writestr(f"{name}.npy", bytes(1 << 19))
         with pytest.raises(CorruptFileError, match="made to fill the memory"):
             load_npz(tmp_path / "bomb.npz")
 
     @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000])
     def test_json_that_is_nested_or_long(self, text: str, tmp_path: Path) -> None:
         (tmp_path / MANIFEST).write_text(text)
-        for call in (
-            lambda: from_json(text),
-            lambda: read_folder(tmp_path),
-            lambda: get_family("network").restore(network(text)),
-        ):
+        for call, argument in ((from_json, text), (read_folder, tmp_path), (get_family("network").restore, network(text))):
             with pytest.raises(EmproxError):
-                call()
+                call(argument)
 
 
 class TestFound:
@@ -191,7 +172,7 @@ class TestFound:
         graph = helper.make_graph([helper.make_node("MaxPool", ["x"], ["y"])], "net", [x], [y])
         path = tmp_path / "net.onnx"
         path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString())
-        with pytest.raises(CorruptFileError, match="not as ONNX defines it|do not fit together"):
+        with pytest.raises(CorruptFileError, match=r"not as ONNX defines it|do not fit together"):
             from_onnx(path)
 
 
