@@ -181,6 +181,7 @@ def _create(path: Path, timeout_s: float) -> None:
     staging = path / f".{RECORDS}-{uuid4().hex}"
     try:
         path.mkdir(parents=True, exist_ok=True)
+        (path / JOURNAL).touch()
         database.create(staging, timeout_s)
         flush(staging)
         with suppress(FileExistsError):
