@@ -56,8 +56,8 @@ def write(path: Path, writer: int, acknowledged: int) -> None:
             os.write(acknowledged, b"%d\n" % number)
 
 
-def killed(path: Path, writer: int, delay: float) -> list[int]:
-    """Run a writer for some time, kill it, and return the additions that it was told are safe."""
+def killed(path: Path, writer: int, delay: float, is_at_work: bool) -> list[int]:
+    """Run a writer, kill it some time after its start or after its first addition, and return what it was told is safe."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -66,11 +66,12 @@ def killed(path: Path, writer: int, delay: float) -> list[int]:
             write(path, writer, writing)
         os._exit(1)  # it never ends by itself
     os.close(writing)
+    first = os.read(reading, 1) if is_at_work else b""
     time.sleep(delay)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     with os.fdopen(reading) as pipe:
-        lines = pipe.read().splitlines()
+        lines = (first.decode() + pipe.read()).splitlines()
     if not os.WIFSIGNALED(status):
         raise SystemExit(f"the writer {writer} ended by itself")
     return [int(line) for line in lines]
@@ -104,7 +105,7 @@ def kill_writers(folder: Path, kills: int, longest: float, seed: int, start: int
         if writer % NEW_STORE_EVERY == 0:
             safe = set()
         path = folder / f"store{writer // NEW_STORE_EVERY}"
-        done = killed(path, writer, rng.uniform(0, longest))
+        done = killed(path, writer, rng.uniform(0, longest), is_at_work=bool(rng.integers(2)))
         counts["kills"] += 1
         counts["acknowledged"] += len(done)
         safe |= {(writer, number) for number in done}

@@ -159,6 +159,13 @@ class TestFound:
         with pytest.raises(CorruptFileError, match="is not a saved estimator"):
             TARGETS["manifests"](json.dumps(tree).encode())
 
+    def test_a_zip_member_without_a_name(self, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "odd.zip", "w") as archive:
+            archive.writestr(zipfile.ZipInfo("a"), "x")
+        data = (tmp_path / "odd.zip").read_bytes().replace(b"a", b"\0")
+        with pytest.raises(CorruptFileError, match=r"without a name|no zip file"):
+            TARGETS["archives"](data)
+
     def test_a_journal_line_of_one_word(self) -> None:
         assert not run("journal_lines", b"2")
 
