@@ -1,4 +1,4 @@
-"""The command line: fit, estimate, explain, bench, proxies, tables, train, demo."""
+"""The command line: fit, estimate, explain, bench, proxies, store, tables, train, demo."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from emprox.cli_proxies import proxies
+from emprox.cli_store import store
 from emprox.cli_tables import tables
 from emprox.cli_train import train
 from emprox.errors import EmproxError, InvalidDataError, InvalidOptionError, StorageError
@@ -42,6 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(tables, name="tables")
+app.add_typer(store, name="store")
 app.command()(proxies)
 app.command()(train)
 out = Console(highlight=False, soft_wrap=True)
@@ -67,7 +69,9 @@ class Split(str, Enum):
 
 @app.command()
 def fit(
-    results: Annotated[Path, typer.Argument(help="csv file with a column of architectures and a column of measurements.")],
+    results: Annotated[
+        Path, typer.Argument(help="csv file with columns of architectures and measurements, or a store's folder.")
+    ],
     target: Annotated[str, typer.Option(help="Column to learn, such as val_accuracy.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the fitted model.")],
     space: Annotated[
@@ -84,11 +88,13 @@ def fit(
 ) -> None:
     """Learn from measured architectures and save the model."""
     from emprox.estimators import make_estimator
+    from emprox.index import Store
     from emprox.tables import read_csv
 
     _see_local_modules()
     family = _family(space, input_shape)
-    table = read_csv(results, family, target, architecture=architecture_column, std=std_column, default_space=DEFAULT_SPACE)
+    columns: dict[str, Any] = {"architecture": architecture_column, "std": std_column, "default_space": DEFAULT_SPACE}
+    table = Store(results).table(target, space) if results.is_dir() else read_csv(results, family, target, **columns)
     model = make_estimator(estimator, space=table.space, random_state=seed)
     model.fit(table.architectures, table.targets[target], table.spreads.get(target))
     model.save(output)

@@ -14,6 +14,7 @@ __all__ = [
     "InvalidOptionError",
     "MissingDependencyError",
     "StorageError",
+    "StoreBusyError",
     "TableNotFoundError",
     "UndefinedProxyError",
     "UnknownNameError",
@@ -58,6 +59,10 @@ class CorruptFileError(EmproxError, ValueError):
 
 class StorageError(EmproxError, OSError):
     """Writing or reading a file failed: permission, space, or a path of the wrong kind."""
+
+
+class StoreBusyError(EmproxError, TimeoutError):
+    """Another process has been writing to a store for longer than the time limit."""
 
 
 class DownloadError(EmproxError, ConnectionError):

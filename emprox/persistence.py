@@ -19,7 +19,7 @@ from typing import Any
 
 from emprox.errors import CorruptFileError, StorageError
 
-__all__ = ["FORMAT", "MANIFEST", "read_folder", "sha256", "write_file", "write_folder"]
+__all__ = ["FORMAT", "MANIFEST", "flush", "read_folder", "sha256", "write_file", "write_folder"]
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -61,7 +61,7 @@ def write_folder(path: str | Path, write: Callable[[Path], dict[str, Any]]) -> N
         manifest["files"] = {file.name: {"sha256": sha256(file), "bytes": file.stat().st_size} for file in files}
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1))
         for file in staging.iterdir():
-            _flush(file)
+            flush(file)
         staging.chmod(0o777 & ~_umask())
         _replace(staging, path)
     except (OSError, RuntimeError) as error:  # FAISS and safetensors report a full disk as RuntimeError
@@ -96,7 +96,9 @@ def read_folder(path: str | Path) -> dict[str, Any]:
                 raise CorruptFileError(f"{file} is damaged: its checksum is not the one in {MANIFEST}; restore or refit it")
     except OSError as error:
         raise StorageError(f"could not read a saved folder at {path}: {error}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, CorruptFileError):
+            raise
         raise CorruptFileError(f"{path / MANIFEST} is not a manifest of emprox: {error!r}") from error
     return manifest
 
@@ -108,8 +110,9 @@ def write_file(path: str | Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         staging.write_bytes(data)
-        _flush(staging)
+        flush(staging)
         staging.replace(path)
+        flush(path.parent)
     except OSError as error:
         with suppress(OSError):
             staging.unlink()
@@ -127,11 +130,12 @@ def _replace(new: Path, path: Path) -> None:
         if old.exists():
             old.rename(path)
         raise
-    _flush(path.parent)
+    flush(path.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -52,7 +52,7 @@ def test_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(code, "no")
 
     if when == "flush":
-        monkeypatch.setattr(persistence, "_flush", fail)
+        monkeypatch.setattr(persistence, "flush", fail)
     if when == "rename":
         rename = Path.rename
         monkeypatch.setattr(
@@ -120,7 +120,7 @@ def test_write_file_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.M
     def fail(_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(persistence, "_flush", fail)
+    monkeypatch.setattr(persistence, "flush", fail)
     with pytest.raises(StorageError, match="No space left"):
         write_file(path, b"other")
     assert json.loads(path.read_text()) == {"a": 1}

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from emprox.errors import CorruptFileError, InvalidDataError, InvalidOptionError
+from emprox.errors import CorruptFileError, EmproxError, InvalidDataError, InvalidOptionError
 from emprox.estimators.scorer import Scorer
 from emprox.persistence import read_folder, write_folder
 from emprox.registry import Registry, nearest, parse_spec
@@ -201,6 +201,8 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     @classmethod
     def _restore(cls, folder: Path, manifest: dict[str, Any]) -> Self:
         known = manifest["known"]
+        if "known" in manifest["options"]:  # never written: it could name a file to be read
+            raise CorruptFileError(f"{folder} has an option that no saved estimator has; it was changed")
         estimator = cls(**manifest["options"])
         estimator.space_ = get_family(manifest["space"])
         estimator.architectures_ = [estimator.space_.restore(text) for text in known["architectures"]]
@@ -308,5 +310,7 @@ def load(folder: str | Path) -> ArchitectureRegressor:
     try:
         estimator = ESTIMATORS.get(manifest["kind"])
         return estimator._restore(Path(folder), manifest)  # type: ignore[attr-defined]
-    except (KeyError, TypeError, AttributeError) as error:
+    except EmproxError:
+        raise
+    except Exception as error:  # a manifest that somebody changed can be wrong in every way
         raise CorruptFileError(f"{folder} is not a saved estimator: {error!r}") from error

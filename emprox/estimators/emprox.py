@@ -20,7 +20,8 @@ from emprox.encoders.columns import ColumnEncoder
 from emprox.encoders.kernel import Kernel
 from emprox.errors import InvalidDataError, InvalidOptionError
 from emprox.estimators.averaging import WEIGHTS
-from emprox.estimators.base import ArchitectureRegressor, Floats
+from emprox.estimators.base import Floats
+from emprox.estimators.following import StoreFollower
 from emprox.estimators.warp import Warp
 from emprox.estimators.warped_kriging import WarpedKriging, score
 from emprox.estimators.weighing import KRIGING, check_weighing, kernels_over, make_weigher
@@ -47,7 +48,7 @@ GROWTH = 1.5
 """Refitting pays when the known have grown by this factor since the embedding was learned."""
 
 
-class EmProx(ArchitectureRegressor):
+class EmProx(StoreFollower):
     """Nearest neighbours in an embedding of architectures, weighted by kriging.
 
     By default the embedding is learned from the labels (`MetricEncoder`), and the weights are those of a Gaussian process over
@@ -321,7 +322,7 @@ class EmProx(ArchitectureRegressor):
         self.warps_ = [Warp.fit(column) for column in y.T]
         scores, noise = score(self.warps_, y, y_std)
         frozen, known = isinstance(encoder, FrozenEstimator), self.architectures_
-        embedded = encoder.transform(known) if frozen else encoder.fit_transform(known, scores, y_var=noise)
+        embedded = self._embed_with(encoder) if frozen else encoder.fit_transform(known, scores, y_var=noise)
         self.encoder_ = encoder
         self.index_ = EmbeddingIndex(encoder.dim)
         self.index_.add(embedded)
@@ -360,9 +361,7 @@ class EmProx(ArchitectureRegressor):
         return self._shaped(estimates), None if std is None else self._shaped(std)
 
     def _embed(self, architectures: list[Architecture]) -> NDArray[np.float32]:
-        if not architectures:
-            return np.empty((0, self.index_.dim), np.float32)
-        return self.encoder_.transform(architectures)
+        return self.encoder_.transform(architectures) if architectures else np.empty((0, self.index_.dim), np.float32)
 
     def _options(self) -> dict[str, Any]:
         if callable(self.weights):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import faiss
 import numpy as np
@@ -13,6 +14,11 @@ from emprox.errors import CorruptFileError, InvalidDataError, InvalidOptionError
 from emprox.validation import check_at_least
 
 __all__ = ["EmbeddingIndex"]
+
+HEAD = struct.Struct("<4siqqq?i")
+"""What FAISS writes first of an index: kind, dimensions, vectors, two unused numbers, whether it is trained, metric."""
+COUNT = struct.Struct("<Q")
+KINDS = {b"IxF2": faiss.METRIC_L2, b"IxFI": faiss.METRIC_INNER_PRODUCT}
 
 MARGIN = 8
 """Neighbours fetched beyond k, since FAISS rounds when it searches many queries at once."""
@@ -149,19 +155,40 @@ class EmbeddingIndex:
         except RuntimeError as error:
             raise StorageError(f"could not write the index to {path}: {error}") from error
 
+    def to_bytes(self) -> bytes:
+        """Return what `save` would write."""
+        return faiss.serialize_index(self._index).tobytes()
+
     @classmethod
     def load(cls, path: str | Path) -> EmbeddingIndex:
         """Read an index from a file that `save` wrote; ids are as they were."""
         if not Path(path).is_file():
             raise StorageError(f"no index file at {path}")
         try:
-            stored = faiss.read_index(str(path))
-        except (RuntimeError, MemoryError) as error:
+            return cls.from_bytes(Path(path).read_bytes())
+        except CorruptFileError as error:
             raise CorruptFileError(f"{path} is not a FAISS index: {error}") from error
-        if not isinstance(stored, faiss.IndexIDMap2) or not isinstance(faiss.downcast_index(stored.index), faiss.IndexFlat):
-            raise CorruptFileError(f"{path} holds a {type(stored).__name__}, expected a flat index with ids")
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error}") from error
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> EmbeddingIndex:
+        """Return the index of what `to_bytes` gave.
+
+        The layout is compared with that of a flat index before FAISS, whose reader trusts what it is given, sees a byte.
+
+        Raises
+        ------
+        CorruptFileError
+            If it is something else.
+        """
+        _check_layout(data)
+        try:
+            stored = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
+        except (RuntimeError, MemoryError) as error:
+            raise CorruptFileError(str(error)) from error
         index = cls(stored.d)
-        index._index = stored
+        index._index = cast(faiss.IndexIDMap2, stored)
         index._next = int(index.ids.max(initial=-1)) + 1
         return index
 
@@ -190,3 +217,26 @@ class EmbeddingIndex:
         missing = np.setdiff1d(ids, self.ids)
         if len(missing):
             raise InvalidDataError(f"ids not in the index: {missing[:5].tolist()}")
+
+
+def _check_layout(data: bytes) -> None:
+    """Raise unless these are the bytes of a flat index with distinct ids: every count agrees with the length."""
+    try:
+        outer, dim, total, *_, metric = HEAD.unpack_from(data)
+        inner, inner_dim, inner_total, *_, inner_metric = HEAD.unpack_from(data, HEAD.size)
+    except struct.error as error:
+        raise CorruptFileError(f"it has {len(data)} bytes: {error}") from None
+    if outer != b"IxM2" or KINDS.get(inner) != inner_metric:
+        raise CorruptFileError(f"it holds {outer!r} over {inner!r}, expected a flat index with ids")
+    if (dim, total, metric) != (inner_dim, inner_total, inner_metric) or dim < 1 or total < 0:
+        raise CorruptFileError(f"it says {dim} dimensions and {total} vectors, and {inner_dim} and {inner_total}")
+    start = 2 * HEAD.size
+    middle = start + COUNT.size + 4 * dim * total
+    if len(data) != middle + COUNT.size + 8 * total:
+        raise CorruptFileError(f"it has {len(data)} bytes, not those of {total} vectors of {dim} dimensions")
+    if (COUNT.unpack_from(data, start), COUNT.unpack_from(data, middle)) != ((dim * total,), (total,)):
+        raise CorruptFileError("its counts do not agree")
+    vectors = np.frombuffer(data, "<f4", dim * total, start + COUNT.size)
+    ids = np.frombuffer(data, "<i8", total, middle + COUNT.size)
+    if not np.isfinite(vectors).all() or len(np.unique(ids)) < total or (ids < 0).any():
+        raise CorruptFileError("its vectors are not finite, or its ids not distinct and non-negative")

@@ -27,7 +27,7 @@ __all__ = ["NamedGraph", "Networks"]
 
 PREFIX = "graph#"
 """What the text form of a graph starts with; its name, a colon and the packed graph follow."""
-LARGEST = 1 << 28
+LARGEST = 1 << 25
 """Bytes of an unpacked graph that are too many."""
 FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 DESCRIPTIONS = (

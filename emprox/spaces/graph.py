@@ -7,6 +7,7 @@ keeps two edges and is not ``x``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,10 @@ __all__ = ["INPUT", "OUTPUT", "ComputationGraph"]
 
 INPUT = "input"
 OUTPUT = "output"
+FEW = 16
+"""Neighbours that are counted faster one by one."""
+MOST_WIRES = 1 << 20
+"""Edges that contraction may make: wires multiply, and a chain of doubled edges would fill any memory."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +113,14 @@ class ComputationGraph:
             return self
         into, out = (self._counted(rows) for rows in self.neighbours)
         dropped = set()
+        made = 0
         for node in [node for node, k in enumerate(self.kinds) if k == kind]:
             if sum(into[node].values()) != 1 and not self._all_sum(out[node]):
                 continue
             dropped.add(node)
+            made += len(into[node]) * len(out[node])
+            if made > MOST_WIRES:
+                raise InvalidArchitectureError(f"contracting {kind!r} makes more than {MOST_WIRES:,} wires; this is no network")
             for source, m in into[node].items():
                 del out[source][node]
                 for target, n in out[node].items():
@@ -119,6 +128,8 @@ class ComputationGraph:
             for target in out[node]:
                 del into[target][node]
             out[node] = {}
+        if sum(count for row in out for count in row.values()) > MOST_WIRES:
+            raise InvalidArchitectureError(f"contracting {kind!r} makes more than {MOST_WIRES:,} wires; this is no network")
         edges = [(s, t) for s, row in enumerate(out) for t in sorted(row) for _ in range(row[t])]
         return self._keep([node for node in range(len(self)) if node not in dropped], edges)
 
@@ -175,7 +186,7 @@ class ComputationGraph:
 
     @staticmethod
     def _counted(rows: list[list[int]]) -> list[dict[int, int]]:
-        return [{node: row.count(node) for node in row} for row in rows]
+        return [dict(Counter(row)) if len(row) > FEW else {node: row.count(node) for node in row} for row in rows]
 
     def _keep(self, nodes: Iterable[int], edges: Sequence[tuple[int, int]] | None = None) -> ComputationGraph:
         """Return the graph on some of the nodes; its edges are valid and sorted because ours are."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from emprox._optional import import_optional
-from emprox.errors import CorruptFileError, InvalidArchitectureError, StorageError
+from emprox.errors import CorruptFileError, EmproxError, InvalidArchitectureError, StorageError
 from emprox.spaces.graph import ComputationGraph
 from emprox.spaces.tracing_graph import TraceBuilder, Value, Weights, check_size
 
@@ -67,7 +67,13 @@ def read_onnx(path: Path, input_shape: Sequence[int] | None, max_nodes: int) -> 
     """Return the graph of a file, and the operators that the vocabulary has no word for."""
     model = _loaded(path)
     check_size(len(model.graph.node), 10 * max_nodes)
-    return _Reader(_with_shapes(model, input_shape, path), max_nodes).read()
+    shaped = _with_shapes(model, input_shape, path)
+    try:
+        return _Reader(shaped, max_nodes).read()
+    except EmproxError:
+        raise
+    except Exception as error:  # a file of others may lack whatever the operators' definitions ask for
+        raise CorruptFileError(f"{path} has an operator that is not as ONNX defines it: {error!r}; export it again") from error
 
 
 def _loaded(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -37,7 +38,9 @@ def read_members(
             for member in members:
                 if not member.is_dir() and wanted(member.filename):
                     yield member.filename, archive.read(member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except CorruptFileError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError) as error:
         raise CorruptFileError(f"{path} is no zip file or is damaged: {error}; remove it and get it again") from error
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error}") from error
@@ -55,6 +58,8 @@ def _check(path: Path, members: list[zipfile.ZipInfo], most_bytes: int, most_rat
         )
     for member in members:
         name = PurePosixPath(member.orig_filename.replace("\\", "/"))
+        if not member.filename:
+            raise CorruptFileError(f"{path} has a member without a name; do not unpack this file")
         if name.is_absolute() or ".." in name.parts or ":" in member.orig_filename.partition("/")[0]:
             raise CorruptFileError(f"{path} has a member outside its folder, {member.orig_filename!r}; do not unpack this file")
         if member.file_size > most_ratio * max(member.compress_size, 1):
