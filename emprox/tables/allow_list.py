@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -33,9 +34,17 @@ def unpickle_allowed(data: bytes, allowed: Mapping[tuple[str, str], Any], name: 
         If another global appears, or the pickle is damaged.
     """
     try:
+        _check_memo(data)
         return _AllowList(data, allowed).load()
     except Exception as error:  # a damaged pickle raises almost anything
         raise CorruptFileError(f"{name} cannot be unpickled safely: {error}; remove it and get it again") from error
+
+
+def _check_memo(data: bytes) -> None:
+    """Raise if an object is to be remembered at a place beyond what the file can hold: Python takes memory for all before it."""
+    for opcode, place, _ in pickletools.genops(data):
+        if opcode.name in ("PUT", "LONG_BINPUT") and not 0 <= place <= len(data):
+            raise pickle.UnpicklingError(f"it remembers an object at place {place} and has {len(data)} bytes")
 
 
 class _AllowList(pickle.Unpickler):

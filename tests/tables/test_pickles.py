@@ -99,6 +99,12 @@ def test_a_malicious_pickle_does_nothing(tmp_path, protocol):
         assert marker.exists()  # it would have
 
 
+@pytest.mark.parametrize("pickled", [b"K\x01r\x22\x22\x33\x32.", b"K\x01p842150450\n.", b"K\x01p-1\n."])
+def test_places_beyond_the_file_are_not_remembered(pickled: bytes) -> None:
+    with pytest.raises(CorruptFileError, match="cannot be unpickled safely"):
+        unpickle_allowed(pickled, {}, "it")
+
+
 @pytest.mark.parametrize("module", ["os.system", "builtins.eval", "pandas.core.frame.os", "numpy.load", "builtins.getattr"])
 def test_the_allow_list_knows_no_other_globals(module):
     name, _, attribute = module.rpartition(".")
