@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/emprox demo
@@ -15,6 +15,10 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-test
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[xgboost-cpu,docs]'
+	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build
 
 TABLES ?= $(EMPROX_TABLES)
 bench: $(VENV)/.installed
@@ -32,7 +36,10 @@ $(VENV)/.installed: setup.cfg pyproject.toml $(CONSTRAINTS)
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[xgboost-cpu,build,test,lint]'
 	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --no-deps timm  # without torchvision, which brings another torch
+	@command -v chromium chromium-browser google-chrome > /dev/null \
+	  || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core; } > /dev/null 2>&1 \
+	  || echo "no Chromium, and apt-get cannot install it: the tests of reports in a browser will be skipped"
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info

@@ -22,7 +22,7 @@ from emprox.estimators.base import takes_option
 from emprox.parallel import limit_threads
 from emprox.proxies import KnownProxies
 from emprox.report import COSTS, INTERVAL_METRICS, METRICS, score, score_interval, training_cost
-from emprox.report.metrics import LEVEL
+from emprox.report.metrics import CALIBRATION_LEVELS, LEVEL, coverage
 from emprox.tables import PerformanceTable, load_table
 from emprox.tables.base import CLASSES
 from emprox.validation import check_at_least
@@ -93,6 +93,7 @@ def run_benchmark(
     *,
     tables_root: str | Path | None = None,
     known: Sequence[dict[str, Any]] = (),
+    keep_predictions: bool = False,
     on_result: Callable[[dict[str, Any]], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -116,6 +117,9 @@ def run_benchmark(
         Folder of downloaded tables.
     known : sequence of dict
         Results of an earlier run of the same protocol; what is among them is not measured again.
+    keep_predictions : bool
+        Whether the results of the first trial hold ``predictions`` too: ``estimated``, the ends ``lower`` and ``upper`` of 90 %
+        intervals, and ``calibration``, the share of measured values inside intervals of each of `CALIBRATION_LEVELS`.
     on_result : callable, optional
         Called with each new result, for instance to keep it.
     progress : callable, optional
@@ -125,7 +129,8 @@ def run_benchmark(
     -------
     dict
         As `emprox bench` writes it: facts of the run, ``results`` with one entry per estimator, size and trial, and
-        ``summary`` with their means and standard deviations.
+        ``summary`` with their means and standard deviations. With predictions, ``tested`` has ``architectures`` and ``measured``
+        values of the first trial's test rows.
     """
     for spec in estimators:
         make_estimator(spec)  # a wrong name or option is an error before anything is computed
@@ -151,7 +156,8 @@ def run_benchmark(
     results = [result for result in known if _identity(result) in asked]
     done = {_identity(result) for result in results}
     source = [load_table(name, tables_root) for name in protocol.source]
-    for result in _results([item for item in wanted if item not in done], rows, target, protocol, source):
+    work = [item for item in wanted if item not in done]
+    for result in _results(work, rows, target, protocol, source, keep_predictions):
         results.append(result)
         if on_result is not None:
             on_result(result)
@@ -174,6 +180,7 @@ def run_benchmark(
         "machine": machine(),
         "commit": commit(),
         "citation": rows.citation,
+        **({"tested": _tested(rows, target, protocol)} if keep_predictions else {}),
         "results": results,
         "summary": summarise(results),
     }
@@ -183,18 +190,29 @@ def _identity(result: dict[str, Any]) -> tuple[str, int, int]:
     return result["estimator"], result["train_size"], result["trial"]
 
 
+def _tested(rows: PerformanceTable, target: str, protocol: Protocol) -> dict[str, list[Any]]:
+    """Return the test rows of the first trial, measured values as estimators learn them."""
+    test, _ = rows.split(min(protocol.train_sizes), protocol.test_size, protocol.seed, 0, max(protocol.train_sizes))
+    measured = _sign(rows, target) * rows.targets[target][test]
+    return {"architectures": [str(rows.architectures[i]) for i in test], "measured": measured.tolist()}
+
+
+def _sign(rows: PerformanceTable, target: str) -> int:
+    return -1 if rows.measures[target].larger_is_better is False else 1
+
+
 def _results(
     work: list[tuple[str, int, int]],
     rows: PerformanceTable,
     target: str,
     protocol: Protocol,
     source: Sequence[PerformanceTable],
+    keep_predictions: bool,
 ) -> Iterator[dict[str, Any]]:
     strings = np.array([str(a) for a in rows.architectures], dtype=object)
     known = KnownProxies.from_table(rows)
-    sign = -1 if rows.measures[target].larger_is_better is False else 1
     options = _Options(known if known.names or known.curves else None, source, rows.space, protocol)
-    arguments = (strings, sign * rows.targets[target], rows, protocol)
+    arguments = (strings, _sign(rows, target) * rows.targets[target], rows, protocol, keep_predictions)
     timed = protocol.trials if protocol.jobs == 1 else protocol.timed
     alone, shared = [item for item in work if item[2] < timed], [item for item in work if item[2] >= timed]
     warm: set[str] = set()
@@ -235,6 +253,7 @@ def _measure(
     values: np.ndarray,
     rows: PerformanceTable,
     protocol: Protocol,
+    keep_predictions: bool,
     options: dict[str, Any],
     labels: int | None = None,
 ) -> dict[str, Any]:
@@ -250,7 +269,9 @@ def _measure(
         fitted, fitted_cpu = time.perf_counter(), time.process_time()
         estimates = estimator.predict(asked)
         done = time.perf_counter()
-        intervals = _score_intervals(estimator, asked, values[test])
+        ends = _intervals(estimator, asked, LEVEL)
+        intervals = {} if ends is None else score_interval(values[test], *ends)
+        kept = _predictions(estimator, asked, values[test], estimates, ends) if keep_predictions and trial == 0 else {}
     return {
         "estimator": spec,
         "train_size": size,
@@ -261,22 +282,38 @@ def _measure(
         "fit_seconds": fitted - start,
         "fit_cpu_seconds": fitted_cpu - start_cpu,
         "query_seconds_per_architecture": (done - fitted) / len(test),
+        **kept,
     }
 
 
-def _score_intervals(estimator: ArchitectureRegressor, asked: list[str], measured: np.ndarray) -> dict[str, float]:
-    """Return metrics of the estimator's own intervals, or of normal ones if it has standard deviations."""
+def _intervals(estimator: ArchitectureRegressor, asked: list[str], level: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the ends of the estimator's own intervals, or of normal ones if it has standard deviations."""
     if hasattr(estimator, "predict_interval"):
-        lower, upper = estimator.predict_interval(asked, LEVEL)
+        lower, upper = estimator.predict_interval(asked, level)
     elif estimator.has_std:
         estimates, std = estimator.predict(asked, return_std=True)
-        reach = float(stats.norm.ppf((1 + LEVEL) / 2)) * std
+        reach = float(stats.norm.ppf((1 + level) / 2)) * std
         lower, upper = estimates - reach, estimates + reach
     else:
-        return {}
+        return None
     if not np.isfinite(lower).all() or not np.isfinite(upper).all():
-        return {}  # with one label some spreads are unknown
-    return score_interval(measured, lower, upper)
+        return None  # with one label some spreads are unknown
+    return lower, upper
+
+
+def _predictions(
+    estimator: ArchitectureRegressor,
+    asked: list[str],
+    measured: np.ndarray,
+    estimates: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray] | None,
+) -> dict[str, Any]:
+    kept: dict[str, Any] = {"estimated": estimates.tolist()}
+    if ends is not None:
+        kept |= {"lower": ends[0].tolist(), "upper": ends[1].tolist()}
+        each = [_intervals(estimator, asked, level) for level in CALIBRATION_LEVELS]
+        kept["calibration"] = [coverage(measured, *found) for found in each if found is not None]
+    return {"predictions": kept}
 
 
 def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:

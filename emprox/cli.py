@@ -1,4 +1,4 @@
-"""The command line: fit, estimate, explain, bench, proxies, store, tables, train, demo."""
+"""The command line: fit, estimate, explain, bench, proxies, report, store, tables, train, demo."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from emprox.cli_demo import best_held_out, write_demo
 from emprox.cli_proxies import proxies
+from emprox.cli_report import report
 from emprox.cli_store import store
 from emprox.cli_tables import tables
 from emprox.cli_train import train
@@ -25,7 +27,6 @@ from emprox.errors import EmproxError, InvalidDataError, InvalidOptionError, Sto
 if TYPE_CHECKING:
     from emprox.estimators import ArchitectureRegressor
     from emprox.spaces import ArchitectureFamily
-    from emprox.tables import PerformanceTable
 
 __all__ = ["app", "main"]
 
@@ -46,6 +47,7 @@ app.add_typer(tables, name="tables")
 app.add_typer(store, name="store")
 app.command()(proxies)
 app.command()(train)
+app.command()(report)
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -176,6 +178,7 @@ def bench(
     ] = 1,
     tables_root: Annotated[Path | None, typer.Option(help="Folder of downloaded tables.")] = None,
     output: Annotated[Path | None, typer.Option("--out", help="JSON file to write.")] = None,
+    keep_predictions: Annotated[bool, typer.Option(help="Keep the estimates of the first trial too, for a report.")] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Two trials on at most 100 test architectures, to try it out.")] = False,
 ) -> None:
     """Score and time estimators on a table of known performance."""
@@ -199,7 +202,14 @@ def bench(
     for name in table:
         with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
             task = bar.add_task(name, total=None)
-            run = run_benchmark(name, estimator, protocol, tables_root=tables_root, progress=partial(_advance, bar, task))
+            run = run_benchmark(
+                name,
+                estimator,
+                protocol,
+                tables_root=tables_root,
+                keep_predictions=keep_predictions,
+                progress=partial(_advance, bar, task),
+            )
         runs.append(run)
         _print_summary(run)
     if output is not None:
@@ -208,7 +218,10 @@ def bench(
 
 
 @app.command()
-def demo(seed: Annotated[int, typer.Option(help="Seed of splits and training.")] = 0) -> None:
+def demo(
+    seed: Annotated[int, typer.Option(help="Seed of splits and training.")] = 0,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for results, model and report.")] = Path("emprox-demo"),
+) -> None:
     """Fit, score and use estimators on the table that ships with emprox; needs no network and no files."""
     from emprox.benchmark import Protocol, run_benchmark
     from emprox.tables import load_table
@@ -219,15 +232,18 @@ def demo(seed: Annotated[int, typer.Option(help="Seed of splits and training.")]
     out.print(f"The bundled table: {len(table)} NAS-Bench-201 cells trained on 8 x 8 digits, validation accuracy in percent.\n")
     out.print(f"1. {labels} cells are treated as measured, up to {DEMO_TEST} others are estimated, in 3 random splits:")
     specs, asked = ["xgboost", "emprox"], min(DEMO_TEST, held_out)
-    _print_summary(run_benchmark("bundled", specs, Protocol((labels,), asked, trials=3, seed=seed, split="class")))
+    protocol = Protocol((labels,), asked, trials=3, seed=seed, split="class")
+    run = run_benchmark("bundled", specs, protocol, keep_predictions=True)
+    _print_summary(run)
     out.print(f"\n2. The best estimates of the {held_out} cells that one split holds out, beside what training gave:")
-    rows = _best_held_out(table, labels, seed)
+    rows = best_held_out(table, labels, seed, DEMO_SHOWN)
     _print_rows(rows)
     found = sum(row["place"] <= len(rows) for row in rows)
     out.print(
         f"\nOf the {len(rows)} cells that are best by training, {found} are among these {len(rows)}; "
         f"as many drawn at random would hold {len(rows) ** 2 / held_out:.2g} of them."
     )
+    out.print(f"\n3. The same to look at, in a browser: {write_demo(run, table, labels, seed, output)}", markup=False)
 
 
 def main() -> None:
@@ -252,31 +268,6 @@ def _sentence(explanation: dict[str, Any]) -> str:
 def _differs(row: dict[str, Any]) -> str:
     """Return the column in which a neighbour differs most from the candidate."""
     return row["differs"][0]["column"] if row["differs"] else "nothing"
-
-
-def _best_held_out(table: PerformanceTable, labels: int, seed: int) -> list[dict[str, Any]]:
-    """Return the ten best estimates of a split, with measured accuracy and place, and the heaviest neighbour of each."""
-    from emprox.estimators import EmProx
-
-    held_out, known = (table.rows(rows) for rows in table.split(labels, "rest", seed))
-    estimator = EmProx(random_state=seed).fit(known.architectures, known.targets["val_accuracy"])
-    estimates, std = estimator.predict(held_out.architectures, return_std=True)
-    trained = held_out.targets["val_accuracy"]
-    rows = []
-    for i in (-estimates).argsort(kind="stable")[:DEMO_SHOWN]:
-        nearest = estimator.explain(held_out.architectures[i])["neighbors"][0]
-        rows.append(
-            {
-                "architecture": str(held_out.architectures[i]),
-                "estimate": float(estimates[i]),
-                "std": float(std[i]),
-                "trained": float(trained[i]),
-                "place": int((trained > trained[i]).sum()) + 1,
-                "nearest measured": nearest["architecture"],
-                "its accuracy": nearest["value"],
-            }
-        )
-    return rows
 
 
 def _advance(bar: Progress, task: TaskID, done: int, total: int) -> None:

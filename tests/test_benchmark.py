@@ -7,10 +7,10 @@ import pytest
 from scipy.stats import spearmanr
 
 from emprox import PerformanceTable, Protocol, get_space, load_table, run_benchmark
-from emprox.benchmark import _score_intervals
+from emprox.benchmark import _intervals
 from emprox.errors import InvalidOptionError, UnknownNameError
 from emprox.estimators import GaussianProcess, XGBoost
-from emprox.report import score
+from emprox.report import score, score_interval
 
 QUICK = "xgboost:n_estimators=5"
 
@@ -146,9 +146,10 @@ def test_intervals_are_normal_unless_the_estimator_has_its_own() -> None:
     assert run["summary"][0]["interval_score_mean"] == gp["interval_score"] > 0
 
     estimator.predict_interval = lambda asked, level: (np.full(len(asked), -np.inf), np.zeros(len(asked)))
-    assert _score_intervals(estimator, ["(0, 0, 0, 0, 0, 0)"], np.zeros(1)) == {}
+    assert _intervals(estimator, ["(0, 0, 0, 0, 0, 0)"], 0.9) is None
     estimator.predict_interval = lambda asked, level: (np.full(len(asked), -level), np.full(len(asked), level))
-    assert _score_intervals(estimator, ["(0, 0, 0, 0, 0, 0)"] * 2, np.array([0.0, 2.0]))["coverage"] == 0.5
+    lower, upper = _intervals(estimator, ["(0, 0, 0, 0, 0, 0)"] * 2, 0.9)
+    assert score_interval([0.0, 2.0], lower, upper)["coverage"] == 0.5
 
 
 def test_population_and_class_split(tables_root: Path) -> None:

@@ -132,15 +132,17 @@ def test_demo_needs_nothing(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     table = result.stdout[result.stdout.index("2. ") :].splitlines()
     assert len([line for line in table if line.startswith("|")]) == 10
-    assert list(tmp_path.iterdir()) == []
+    assert result.stdout.endswith("3. The same to look at, in a browser: emprox-demo/report.html\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["emprox-demo"]
+    assert sorted(path.name for path in (tmp_path / "emprox-demo").iterdir()) == ["model", "report.html", "results.json"]
 
 
 @pytest.mark.parametrize("rows", [6, 150])
-def test_demo_with_a_bundled_table_of_any_size(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_with_a_bundled_table_of_any_size(rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = load_table("bundled").rows(range(rows))
     for module in ("emprox.tables", "emprox.benchmark"):
         monkeypatch.setattr(f"{module}.load_table", lambda *_: table)
-    result = emprox_here("demo")
+    result = emprox_here("demo", "-o", tmp_path / "demo")
     assert result.returncode == 0, result.stderr
     labels = 121 if rows > 242 else rows // 2
     assert f"1. {labels} cells are treated as measured" in result.stdout

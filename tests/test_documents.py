@@ -6,6 +6,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.integrations.recorded_naslib import import_real
 
@@ -44,6 +45,33 @@ def test_readme_blocks_run_as_written(
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
     assert "|" in capsys.readouterr().out
+
+
+def test_the_site_has_every_chapter_once() -> None:
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    listed = [
+        page for entry in nav for pages in ([entry] if isinstance(entry, str) else entry.values()) for page in pages_of(pages)
+    ]
+    assert sorted(listed) == sorted(path.name for path in (ROOT / "docs").glob("*.md")), (
+        "put a new chapter into nav of mkdocs.yml"
+    )
+
+
+def pages_of(pages: str | list[str]) -> list[str]:
+    return [pages] if isinstance(pages, str) else pages
+
+
+def test_examples_are_numbered_along_the_flow() -> None:
+    numbers = [path.name[:2] for path in sorted((ROOT / "examples").glob("*.py"))]
+    assert all(number.isdigit() for number in numbers)
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_pictures_are_used_and_say_how_they_are_made() -> None:
+    chapters = "\n".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
+    shown = re.findall(r"!\[([^\]]+)\]\((pictures/[^)]+)\)\n\n\*([^*]+)\*", chapters)
+    assert {place for _, place, _ in shown} == {f"pictures/{path.name}" for path in (ROOT / "docs" / "pictures").iterdir()}
+    assert all("`python benchmarks/pictures.py`" in caption for *_, caption in shown)
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -5,7 +5,7 @@ Letters: n queries, k neighbours, T targets.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +88,27 @@ class NeighborAverage:
         distances, neighbors = self.nearest(query)
         return distances[0], neighbors[0], self.weigh(distances, neighbors)[0]
 
+    def leave_one_out(self, coverage: float) -> tuple[Ints, Floats, Floats, Floats]:
+        """Return positions (n,) of all known, their estimates without themselves, and the ends of intervals, (n, T) each."""
+        distances, neighbors, weights = self._others()
+        estimates = self._average(weights, neighbors)
+        half = norm.ppf((1 + coverage) / 2) * self._std(estimates, distances, weights, neighbors)
+        return np.arange(len(self.y)), estimates, estimates - half, estimates + half
+
+    def left_out_weights(self) -> Iterator[tuple[Ints, Floats]]:
+        """Yield, for each known architecture, positions of its neighbours and their weights."""
+        _, neighbors, weights = self._others()
+        return zip(neighbors, weights, strict=True)
+
+    def _others(self) -> tuple[Floats, Ints, Floats]:
+        """Return distances, positions and weights of the neighbours of each known architecture but itself, (n, k) each."""
+        known = self.index.reconstruct(np.arange(len(self.y)))
+        distances, neighbors = self.index.search(known, self.n_neighbors + 1)
+        is_self = neighbors == np.arange(len(known))[:, None]
+        others = np.argsort(is_self, axis=1, kind="stable")[:, : distances.shape[1] - 1]
+        snapped, neighbors = self._snapped(np.take_along_axis(distances, others, 1)), np.take_along_axis(neighbors, others, 1)
+        return snapped, neighbors, self.weigh(snapped, neighbors)
+
     def nearest(self, queries: NDArray[np.float32]) -> tuple[Floats, Ints]:
         """Return distances and positions of the k nearest known, and of all at distance 0."""
         known = len(self.index)
@@ -150,11 +171,7 @@ class NeighborAverage:
         if len(known) == 1:
             self.scale, self.floor = np.full(self.y.shape[1], np.inf), np.ones(self.y.shape[1])
             return
-        distances, neighbors = self.index.search(known, self.n_neighbors + 1)
-        is_self = neighbors == np.arange(len(known))[:, None]
-        others = np.argsort(is_self, axis=1, kind="stable")[:, : distances.shape[1] - 1]
-        distances, neighbors = np.take_along_axis(distances, others, 1), np.take_along_axis(neighbors, others, 1)
-        weights = self.weigh(self._snapped(distances), neighbors)
+        _, neighbors, weights = self._others()
         estimates = self._average(weights, neighbors)
         squared = (self.y - estimates) ** 2
         self.floor = np.maximum(squared.mean(axis=0), np.finfo(np.float64).tiny)

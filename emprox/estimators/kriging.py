@@ -97,6 +97,13 @@ class Kriging:
         variance = 1 / np.diag(inverse)
         return self.scores - self._alpha * variance, variance
 
+    def left_out_weights(self) -> Floats:
+        """Return the weight of each known score (columns) in the estimate of each other (rows) without itself, (n, n)."""
+        inverse = cho_solve((self._lower, True), np.eye(len(self.scores)), check_finite=False)
+        weights = -inverse / np.diag(inverse)[:, None]
+        np.fill_diagonal(weights, 0)
+        return np.asarray(weights, dtype=np.float64)
+
     def _covariance(self, embeddings: Floats, noise: Floats) -> Floats:
         covariance = self.kernel(embeddings, embeddings)
         covariance[np.diag_indices(len(embeddings))] += self.kernel.noise + JITTER + noise

@@ -5,7 +5,7 @@ Letters: m queries, n known, k neighbours, T targets, dim dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,8 +80,19 @@ class ExactKriging:
 
     def left_out(self) -> Floats:
         """Return what each known score differs from its estimate without itself, in standard deviations, (n, T)."""
-        each = [(process.scores, *process.leave_one_out()) for process in self.processes]
-        return np.column_stack([(scores - means) / np.sqrt(variances) for scores, means, variances in each])
+        _, means, variances = self.leave_one_out()
+        return (np.column_stack([process.scores for process in self.processes]) - means) / np.sqrt(variances)
+
+    def leave_one_out(self) -> tuple[Ints, Floats, Floats]:
+        """Return positions (n,), and means and variances of the scores estimated without themselves, (n, T) each."""
+        each = [process.leave_one_out() for process in self.processes]
+        return np.arange(len(self)), np.column_stack([m for m, _ in each]), np.column_stack([v for _, v in each])
+
+    def left_out_weights(self) -> Iterator[tuple[Ints, Floats]]:
+        """Yield, for each position of `leave_one_out`, positions of the others and their weights for the first target."""
+        for position, weights in enumerate(self.processes[0].left_out_weights()):
+            others = np.delete(np.arange(len(self)), position)
+            yield others, weights[others]
 
 
 class LocalKriging:
@@ -143,16 +154,20 @@ class LocalKriging:
 
         The weight of a place is shared among what was measured there, by precision.
         """
-        places, near = self.places, self.places.index.search(query, self.n_neighbors)[1]
-        first = self.global_.processes[0]
+        members, weights = self._weights(query, self.places.index.search(query, self.n_neighbors)[1])
+        distances = np.linalg.norm(self.places.embeddings[self.places.of[members]] - query, axis=1).astype(np.float64)
+        return distances, members, weights
+
+    def _weights(self, query: Vectors, near: Ints) -> tuple[Ints, Floats]:
+        """Return positions of landmarks and given places (1, k), and their weights for the first target of one query (1, dim)."""
+        places, first = self.places, self.global_.processes[0]
         of_query = first.projections(query.astype(np.float64))
         by_place = np.zeros(len(places))
         by_place[near[0]] = self._local(0, query.astype(np.float64), near, of_query)[2][0]
         by_place[self.landmarks] = first.unprojected(of_query - by_place[near] @ self.known[0][near[0]])[0]
         members = np.flatnonzero(by_place[places.of])
         of = places.of[members]
-        distances = np.linalg.norm(places.embeddings[of] - query, axis=1).astype(np.float64)
-        return distances, members, by_place[of] * places.variances[of, 0] / self.variances[members, 0]
+        return members, by_place[of] * places.variances[of, 0] / self.variances[members, 0]
 
     def around(self, queries: Vectors, most: int) -> list[Kriging]:
         """Return exact processes over landmarks and the nearest places of all queries together, the first `most` by distance."""
@@ -166,14 +181,39 @@ class LocalKriging:
 
         Of at most `CALIBRATED` places that are no landmarks, drawn with a fixed seed; of the landmarks where there are no others.
         """
-        places = self.places
-        chosen = np.setdiff1d(np.random.default_rng(0).permutation(len(places))[: CALIBRATED + LANDMARKS], self.landmarks)
+        chosen, near = self._others()
         if not len(chosen):
             return self.global_.left_out()
+        means, variances = self._from_places(self.places.embeddings[chosen], near)
+        return (self.places.scores[chosen] - means) / np.sqrt(variances - self.own + self.places.variances[chosen])
+
+    def leave_one_out(self) -> tuple[Ints, Floats, Floats]:
+        """Return positions (m,), one of each place of `left_out`, and means and variances of a measurement there, (m, T) each."""
+        chosen, near = self._others()
+        if not len(chosen):
+            chosen, means, variances = self.global_.leave_one_out()
+            return self._first(self.landmarks[chosen]), means, variances
+        return self._first(chosen), *self._from_places(self.places.embeddings[chosen], near)
+
+    def left_out_weights(self) -> Iterator[tuple[Ints, Floats]]:
+        """Yield, for each position of `leave_one_out`, positions of the others and their weights for the first target."""
+        chosen, near = self._others()
+        if not len(chosen):
+            yield from ((self._first(self.landmarks[others]), weights) for others, weights in self.global_.left_out_weights())
+        for place, others in zip(chosen, near, strict=True):
+            yield self._weights(self.places.embeddings[place][None], others[None])
+
+    def _others(self) -> tuple[Ints, Ints]:
+        """Return places (m,) that are left out for calibration, and the neighbours of each but itself, (m, k)."""
+        places = self.places
+        chosen = np.setdiff1d(np.random.default_rng(0).permutation(len(places))[: CALIBRATED + LANDMARKS], self.landmarks)
         near = places.index.search(places.embeddings[chosen], self.n_neighbors + 1)[1]
         others = np.argsort(near == chosen[:, None], axis=1, kind="stable")[:, :-1]
-        means, variances = self._from_places(places.embeddings[chosen], np.take_along_axis(near, others, 1))
-        return (places.scores[chosen] - means) / np.sqrt(variances - self.own + places.variances[chosen])
+        return chosen, np.take_along_axis(near, others, 1)
+
+    def _first(self, ids: Ints) -> Ints:
+        """Return the position of what was measured first at each place."""
+        return np.unique(self.places.of, return_index=True)[1][ids]
 
     def _exact(self, ids: Ints) -> ExactKriging:
         """Return the exact form over some places."""

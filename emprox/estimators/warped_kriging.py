@@ -5,7 +5,7 @@ Letters: m queries, n known, k neighbours, T targets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -90,6 +90,18 @@ class WarpedKriging:
     def weights(self, query: NDArray[np.float32]) -> tuple[Floats, Ints, Floats]:
         """Return distances, positions and weights (of the first target) of the neighbours of one query (1, dim)."""
         return self.process.weights(query)
+
+    def leave_one_out(self, coverage: float) -> tuple[Ints, Floats, Floats, Floats]:
+        """Return positions (m,) of known ones, their estimates without themselves, and the ends of intervals, (m, T) each.
+
+        Of all while kriging is exact, of a few hundred beyond. Embedding, kernels and the width of intervals know all labels.
+        """
+        positions, scores, variances = self.process.leave_one_out()
+        return positions, self._values(scores), *self._ends(scores, variances, coverage)
+
+    def left_out_weights(self) -> Iterator[tuple[Ints, Floats]]:
+        """Yield, for each position of `leave_one_out`, positions of the others and their weights for the first target."""
+        return self.process.left_out_weights()
 
     def sample(self, queries: NDArray[np.float32], n: int, rng: np.random.Generator) -> Floats:
         """Draw n times from the joint distribution of the queries' true values, (n, m, T)."""

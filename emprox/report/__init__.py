@@ -1,13 +1,15 @@
-"""How good estimates are.
+"""How good estimates are, in numbers and to look at.
 
-In: measured values and estimates. Out: metrics of error, ranking and intervals, and which differences are real.
-Next: a reader; the command line prints them.
+In: measured values and estimates, files of results, models. Out: metrics of error, ranking and intervals, which differences are
+real, and a page or figures that show them.
+Next: a reader.
 """
 
 from emprox.report.costs import COSTS, training_cost
 from emprox.report.differences import Difference, paired_difference
 from emprox.report.metrics import INTERVAL_METRICS, METRICS, score, score_interval
 from emprox.report.scorers import kendall_scorer, spearman_scorer
+from emprox.report.writing import write_report
 
 __all__ = [
     "COSTS",
@@ -20,4 +22,5 @@ __all__ = [
     "score_interval",
     "spearman_scorer",
     "training_cost",
+    "write_report",
 ]

@@ -11,7 +11,7 @@ from sklearn.metrics import ndcg_score
 
 from emprox.validation import as_targets
 
-__all__ = ["INTERVAL_METRICS", "LEVEL", "METRICS", "TOP", "score", "score_interval"]
+__all__ = ["CALIBRATION_LEVELS", "INTERVAL_METRICS", "LEVEL", "METRICS", "TOP", "score", "score_interval"]
 
 Floats = NDArray[np.float64]
 
@@ -19,6 +19,8 @@ TOP = 10
 """k of the metrics that look at the best k only."""
 LEVEL = 0.9
 """Share of measured values that an interval should hold."""
+CALIBRATION_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""Levels at which a calibration curve compares the share that intervals should hold with the share that they do hold."""
 
 
 def mae(measured: Floats, estimated: Floats) -> float:

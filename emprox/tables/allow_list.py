@@ -43,7 +43,7 @@ def unpickle_allowed(data: bytes, allowed: Mapping[tuple[str, str], Any], name: 
 def _check_memo(data: bytes) -> None:
     """Raise if an object is to be remembered at a place beyond what the file can hold: Python takes memory for all before it."""
     for opcode, place, _ in pickletools.genops(data):
-        if opcode.name in ("PUT", "LONG_BINPUT") and not 0 <= place <= len(data):
+        if opcode.name in ("PUT", "LONG_BINPUT") and not 0 <= int(place or 0) <= len(data):
             raise pickle.UnpicklingError(f"it remembers an object at place {place} and has {len(data)} bytes")
 
 
