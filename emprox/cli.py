@@ -1,4 +1,4 @@
-"""The command line: fit, estimate, explain, bench, proxies, tables, demo."""
+"""The command line: fit, estimate, explain, bench, proxies, search, tables, demo."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from emprox.cli_proxies import proxies
+from emprox.cli_search import search
 from emprox.cli_tables import tables
 from emprox.errors import EmproxError, InvalidDataError, InvalidOptionError, StorageError
 
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(tables, name="tables")
 app.command()(proxies)
+app.command()(search)
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -35,8 +35,8 @@ class Proposal:
 class Search(ABC):
     """Chooses which architectures to train next.
 
-    `ask` and `tell` may alternate in any way: several can be asked at once, told in any order, and what was never asked can be told.
-    Everything a search knows is its history, so that a new one over the same history goes on where the old one stopped.
+    `ask` and `tell` may alternate in any way: several can be asked at once and told in any order, and what was never asked can be
+    told. Everything a search knows is its history, so that a new one over the same history goes on where the old one stopped.
 
     Parameters
     ----------

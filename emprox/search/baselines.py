@@ -36,7 +36,7 @@ class RandomSearch(Search):
 
 
 class LocalSearch(Search):
-    """Goes through the neighbours of an architecture in random order, moves to the first that is better, starts anew at an optimum.
+    """Goes through an architecture's neighbours in random order, moves to the first that is better, starts anew at an optimum.
 
     References
     ----------

@@ -11,7 +11,7 @@ from emprox.spaces import Architecture
 
 __all__ = ["breed"]
 
-TRIES = 5
+TRIES = 2
 """Attempts for each child: many are known or outside the bounds."""
 TWICE = 0.5
 """Share of mutations that are two, one after the other."""

@@ -5,7 +5,7 @@ Letters: s draws, c candidates, m objectives.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,8 @@ class GuidedEvolution(Search):
 
     The first `n_initial` are drawn uniformly. Then, for each question, `n_candidates` are bred by mutation of the best, by
     crossing two of them, and by drawing; all are estimated, and the most promising by the acquisition are asked. The
-    estimator is fitted anew when the labels have grown by `growth`, and takes in labels between if it has `partial_fit`. A failure
-    counts as the worst value before it, so that what is near it is avoided.
+    estimator is fitted anew when the labels have grown by `growth`, and takes in labels between if it has `partial_fit`. A
+    failure counts as the worst value before it, so that what is near it is avoided.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class GuidedEvolution(Search):
 
     References
     ----------
-    White, Neiswanger, Savani, *BANANAS: Bayesian Optimization with Neural Architectures for Neural Architecture Search*, AAAI 2021.
+    White, Neiswanger, Savani, *BANANAS: Bayesian Optimization with Neural Architectures for NAS*, AAAI 2021.
     Wei et al., *NPENAS: Neural Predictor Guided Evolution for Neural Architecture Search*, TNNLS 2022.
     Han, Mills et al., *A General-Purpose Transferable Predictor for Neural Architecture Search*, SDM 2023, arXiv 2302.10835.
 
@@ -225,7 +225,7 @@ class GuidedEvolution(Search):
             front = np.vstack([front, drawn[turn][best]])
         return chosen
 
-    def _new(self, candidates: Sequence[Architecture], order: Sequence[Any], n: int, taken: Collection[str]) -> list[int]:
+    def _new(self, candidates: Sequence[Architecture], order: Iterable[Any], n: int, taken: Collection[str]) -> list[int]:
         """Return the first n in an order whose hash is not taken, one of each hash."""
         found: dict[str, int] = {}
         for i in order:

@@ -6,7 +6,7 @@ All methods move through a pool in the same way, so that they can be compared on
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +29,8 @@ TRIES = 200
 """Draws for each architecture that is wanted, before it is given up."""
 NEIGHBORS = 10
 """The least number of neighbours of an architecture in a table; the nearest rows stand in for changes that the table lacks."""
+COMPONENTS = 32
+"""Dimensions in which rows of a table are near."""
 LOOKED_UP = 100_000
 """In a larger space a table is not searched for the changes of an architecture: it would know next to none."""
 
@@ -136,8 +138,9 @@ class SpacePool(Pool):
 class TablePool(Pool):
     """The rows of a table, one for each canonical hash.
 
-    Neighbours are the rows one change away; where the table knows fewer than `NEIGHBORS` of them, the nearest rows in the
-    standardised columns of the space's default encoding make up for it. A crossing that the table lacks is the row nearest to it.
+    Neighbours are the rows one change away; where the table knows fewer than `NEIGHBORS` of them, the nearest rows by the
+    space's default encoding, standardised and in its principal components, make up for it. For a crossing that the table lacks stands
+    the row nearest to a point between the two.
 
     Parameters
     ----------
@@ -197,7 +200,7 @@ class TablePool(Pool):
     def sample(self, rng: np.random.Generator, n: int, taken: Collection[str]) -> list[Architecture]:
         """Draw rows that are not taken, without repetition."""
         free = [row for row, key in enumerate(self.keys) if key not in taken]
-        drawn = rng.choice(len(free), size=min(n, len(free)), replace=False) if free else []
+        drawn = rng.permutation(len(free))[:n]
         return [self.table.architectures[free[i]] for i in drawn]
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
@@ -206,11 +209,15 @@ class TablePool(Pool):
         return self.table.architectures[near[int(rng.integers(len(near)))]] if near else architecture
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return the row of a crossing, or the row nearest to it."""
-        child = self.space.crossover(a, b, rng)
-        if self.space.size <= LOOKED_UP and (row := self.row.get(self.key(child))) is not None:
-            return self.table.architectures[row]
-        return self.table.architectures[self._nearest(self._standardised([child])[0], 1)[0]]
+        """Return the row of a crossing; where there is none, the row nearest to a random point between the two."""
+        if self.space.size <= LOOKED_UP:
+            row = self.row.get(self.key(self.space.crossover(a, b, rng)))
+            if row is not None:
+                return self.table.architectures[row]
+        first, second, share = self.row_of(a), self.row_of(b), rng.random()
+        near = self._nearest(share * self._encoded[first] + (1 - share) * self._encoded[second], 3)
+        others = [row for row in near if row not in (first, second)]
+        return self.table.architectures[others[0] if others else first]
 
     def neighbors(self, architecture: Architecture) -> list[Architecture]:
         """Return the neighbours among the rows."""
@@ -229,19 +236,24 @@ class TablePool(Pool):
         return self._near[row]
 
     def _nearest(self, point: Floats, n: int) -> list[int]:
-        return np.argsort(np.square(self._encoded - point).sum(axis=1), kind="stable")[:n].tolist()
-
-    @cached_property
-    def _standardised(self) -> Callable[[Sequence[Architecture]], Floats]:
-        encoding = get_encoding(self.space.default_encoding, self.space)
-        columns = encoding.transform(self.table.architectures).astype(np.float64)
-        mean, std = columns.mean(axis=0), columns.std(axis=0)
-        scale = np.where(std > 0, std, np.inf)
-        return lambda architectures: (encoding.transform(architectures) - mean) / scale
+        distances = self._squares - 2 * self._encoded @ point  # less the point's own square
+        nearest = np.argpartition(distances, n - 1)[:n] if n < len(distances) else np.arange(len(distances))
+        return nearest[np.lexsort((nearest, distances[nearest]))].tolist()
 
     @cached_property
     def _encoded(self) -> Floats:
-        return self._standardised(self.table.architectures)
+        """Rows in the principal components of their standardised encoding, (n_rows, at most `COMPONENTS`)."""
+        columns = get_encoding(self.space.default_encoding, self.space).transform(self.table.architectures).astype(np.float64)
+        std = columns.std(axis=0)
+        standardised = (columns[:, std > 0] - columns[:, std > 0].mean(axis=0)) / std[std > 0]
+        axes = np.linalg.eigh(standardised.T @ standardised)[1][:, ::-1][:, :COMPONENTS]
+        places: Floats = standardised @ axes
+        return places
+
+    @cached_property
+    def _squares(self) -> Floats:
+        squares: Floats = np.square(self._encoded).sum(axis=1)
+        return squares
 
 
 def as_pool(space: str | SearchSpace | PerformanceTable | Pool, bounds: Sequence[Bound] = ()) -> Pool:

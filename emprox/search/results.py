@@ -78,7 +78,7 @@ def result(searches: Sequence[tuple[Search, float]], *, about: Mapping[str, Any]
 
 
 def summary(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return mean, median, quartiles and the bootstrap interval of the mean over runs after each evaluation that all have reached."""
+    """Return mean with bootstrap interval, median and quartiles over runs after each evaluation that all have reached."""
     rows = []
     for number in range(min((run["evaluations"] for run in runs), default=0)):
         row: dict[str, Any] = {"evaluations": number + 1}

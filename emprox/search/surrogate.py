@@ -38,8 +38,8 @@ class Estimate:
 class Surrogate:
     """One estimator for each value, fitted anew when labels have grown by a factor, extended in between.
 
-    What it knows is a function of the history alone, so that a search that was interrupted goes on as if it had not been. A failed trial
-    counts as the worst value before it.
+    What it knows is a function of the history alone, so that a search that was interrupted goes on as if it had not been. A
+    failed trial counts as the worst value before it.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Surrogate:
             new = trials[self.known : known]
             for name, estimator in self.fitted.items():
                 labels = self._labels(name, trials[:known])[self.known :]
-                estimator.partial_fit([trial.architecture for trial in new], labels)  # type: ignore[attr-defined]
+                estimator.partial_fit([trial.architecture for trial in new], labels)
             self.known = known
 
     def estimate(self, architectures: Sequence[Architecture]) -> dict[str, Estimate]:
