@@ -99,7 +99,7 @@ class GuidedEvolution(Search):
         n_candidates: int = 200,
         n_parents: int = 10,
         shares: Sequence[float] = (0.6, 0.2, 0.2),
-        growth: float = 1.1,
+        growth: float = 1.2,
         diversity: float = 0.5,
         **options: Any,
     ) -> None:
@@ -121,7 +121,7 @@ class GuidedEvolution(Search):
             raise InvalidOptionError("acquisition 'ei' is for one objective; use 'ucb', 'mean' or 'thompson' with several")
         signs = {objective.name: sign for objective, sign in zip(self.goals.objectives, self.goals.signs, strict=True)}
         learned = {name: signs.get(name, 1.0) for name in self.goals.names if name not in self.pool.known_names}
-        self.surrogate = Surrogate(self.estimator, learned, self.pool.space, n_initial, growth, self.random_state)
+        self.surrogate = Surrogate(self.estimator, learned, self.pool, n_initial, growth, self.random_state)
 
     def _propose(self, n: int, taken: Collection[str], pending: Sequence[Architecture]) -> list[Proposal]:
         valid = self.history.valid

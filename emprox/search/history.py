@@ -138,7 +138,7 @@ class History(Sequence[Trial]):
     def _open(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(f"{path}.lock", timeout=0)
+            self._lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
             self._lock.acquire()
             content = path.read_bytes() if path.exists() else b""
             whole = content[: content.rfind(b"\n") + 1]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emprox.encodings import get_encoding
+from emprox.encodings.remembered import Memory
 from emprox.errors import InvalidArchitectureError, InvalidOptionError
 from emprox.search.goals import Bound
 from emprox.spaces import Architecture, SearchSpace, get_space
@@ -48,6 +49,7 @@ class Pool(ABC):
 
     def __init__(self, space: SearchSpace, bounds: Sequence[Bound] = ()) -> None:
         self.space, self.bounds = space, tuple(bounds)
+        self.memory = Memory()
         for bound in self.bounds:
             if bound.name not in self.known_names:
                 raise InvalidOptionError(f"{bound.name!r} is not known before an evaluation; known: {self.known_names}")
@@ -138,9 +140,9 @@ class SpacePool(Pool):
 class TablePool(Pool):
     """The rows of a table, one for each canonical hash.
 
-    Neighbours are the rows one change away; where the table knows fewer than `NEIGHBORS` of them, the nearest rows by the
-    space's default encoding, standardised and in its principal components, make up for it. For a crossing that the table lacks stands
-    the row nearest to a point between the two.
+    Neighbours are the rows one change away; where the table knows fewer than `NEIGHBORS` of them, the nearest rows by the space's
+    default encoding, standardised and in its principal components, make up for it. For a crossing that the table lacks stands the
+    row nearest to a point between the two.
 
     Parameters
     ----------

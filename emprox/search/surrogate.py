@@ -15,7 +15,8 @@ from sklearn.base import clone
 
 from emprox.estimators import ArchitectureRegressor
 from emprox.search.history import Trial
-from emprox.spaces import Architecture, SearchSpace
+from emprox.search.pools import Pool
+from emprox.spaces import Architecture
 
 __all__ = ["Estimate", "Surrogate"]
 
@@ -47,8 +48,8 @@ class Surrogate:
         Unfitted; copies of it are fitted.
     signs : mapping
         Value to 1 if larger is better and -1 if not; estimators learn the product.
-    space : SearchSpace
-        That of the architectures.
+    pool : Pool
+        Gives the space, and remembers encodings.
     first : int
         Labels of the first fit.
     growth : float
@@ -57,7 +58,7 @@ class Surrogate:
 
     estimator: ArchitectureRegressor
     signs: Mapping[str, float]
-    space: SearchSpace
+    pool: Pool
     first: int
     growth: float
     random_state: int
@@ -101,9 +102,10 @@ class Surrogate:
 
     def _fit(self, name: str, trials: Sequence[Trial]) -> ArchitectureRegressor:
         estimator = clone(self.estimator)
-        options = {"space": self.space, "random_state": self.random_state}
+        options = {"space": self.pool.space, "random_state": self.random_state}
         estimator.set_params(**{key: value for key, value in options.items() if key in estimator.get_params(deep=False)})
-        return estimator.fit([trial.architecture for trial in trials], self._labels(name, trials))
+        with self.pool.memory.used():
+            return estimator.fit([trial.architecture for trial in trials], self._labels(name, trials))
 
     def _labels(self, name: str, trials: Sequence[Trial]) -> Floats:
         """Return what estimators learn of trials, (n,)."""
