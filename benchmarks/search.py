@@ -141,15 +141,22 @@ def earlier(experiment: Experiment, simulation: Simulation) -> dict[str, Any]:
         "at_most": experiment.protocol["at_most"],
         "citation": simulation.pool.table.citation,
     }
+    asked = {name: without_runs(options) for name, options in experiment.methods.items()}
     if not experiment.file.exists():
-        return {**facts, "methods": experiment.methods, "about": [], "results": []}
+        return {**facts, "methods": asked, "about": [], "results": []}
     content: dict[str, Any] = json.loads(experiment.file.read_text())
     other = {name: content[name] for name in facts if content[name] != facts[name]}
-    other |= {name: content["methods"][name] for name, o in experiment.methods.items() if content["methods"].get(name, o) != o}
+    other |= {
+        name: there for name, there in content["methods"].items() if without_runs(there) != asked.get(name, without_runs(there))
+    }
     if other:
         raise InvalidDataError(f"{experiment.file} holds results of another protocol, {other}; move it or change the config")
-    content["methods"] |= experiment.methods
+    content["methods"] |= asked
     return content
+
+
+def without_runs(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "runs"}
 
 
 def write(file: Path, content: dict[str, Any]) -> None:
@@ -193,9 +200,10 @@ def show(experiment: Experiment, marks: list[int]) -> str:
         runs.setdefault(row["method"], []).append(row)
     bounds = "".join(f", {bound}" for bound in content["bounds"])
     lines = [
-        f"**{experiment.title}**, `{content['table']}`{bounds}: {content['population']:,} rows, best {content['best_known']:.2f}, "
-        f"top {content['top']}\n",
-        f"| method | runs | queries until top {content['top']}: median (quartiles) | fewer by (95 %) | "
+        f"**{experiment.title}**, `{content['table']}`{bounds}: {content['population']:,} rows, "
+        f"best {content['best_known']:.2f}, top {content['top']}\n",
+        f"| method | runs | queries until top {content['top']}: median (quartiles) | "
+        "guided emprox needs fewer by (95 %) | "
         + " | ".join(f"regret after {mark} (90 %)" for mark in marks)
         + " | "
         + " | ".join(f"rank after {mark}" for mark in marks)
@@ -229,6 +237,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--table", action="append", help="only this table of the configs; may be repeated")
     parser.add_argument("--method", action="append", help="only this method of the configs; may be repeated")
+    parser.add_argument("--runs", type=int, help="at most so many runs of each method; the rest can be added later")
     parser.add_argument("--smoke", action="store_true", help="one short run of everything; needs --out")
     parser.add_argument("--show", action="store_true", help="print what there is and measure nothing")
     arguments = parser.parse_args()
@@ -240,7 +249,8 @@ def main() -> None:
                 continue
             methods = {n: o for n, o in experiment.methods.items() if not arguments.method or n in arguments.method}
             protocol = experiment.protocol | (SMOKE if arguments.smoke else {})
-            shorter = {n: {**o, "runs": 1} for n, o in methods.items()} if arguments.smoke else methods
+            most = 1 if arguments.smoke else arguments.runs or protocol["runs"]
+            shorter = {n: {**o, "runs": min(most, o.get("runs", protocol["runs"]))} for n, o in methods.items()}
             chosen = Experiment(experiment.title, experiment.table, experiment.bounds, protocol, shorter, experiment.file)
             if not arguments.show:
                 measure(chosen, arguments.tables_root, protocol["seed"])

@@ -232,8 +232,9 @@ class TablePool(Pool):
                 keys = (self.key(neighbor) for neighbor in self.space.neighbors(self.table.architectures[row]))
                 found = dict.fromkeys(self.row[key] for key in keys if key in self.row and self.row[key] != row)
             if len(found) < NEIGHBORS:
-                nearest = [other for other in self._nearest(self._encoded[row], NEIGHBORS + 1) if other != row]
-                found |= dict.fromkeys(nearest[: NEIGHBORS - len(found)])
+                nearest = self._nearest(self._encoded[row], 2 * NEIGHBORS)
+                others = [other for other in nearest if other != row and other not in found]
+                found |= dict.fromkeys(others[: NEIGHBORS - len(found)])
             self._near[row] = list(found)
         return self._near[row]
 

@@ -1,4 +1,4 @@
-"""The process that evaluates: ``python -m emprox.search.worker OBJECTIVE``, a line of JSON in for each architecture, one out.
+"""The process that evaluates: ``python worker.py OBJECTIVE``, a line of JSON in for each architecture, one out.
 
 It ends when the search that started it does, even in the middle of an evaluation.
 """
@@ -123,4 +123,5 @@ def _described(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
+    sys.path.pop(0)  # the folder of this file
     main()

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
 from emprox.errors import InvalidOptionError
@@ -22,6 +23,8 @@ from emprox.validation import check_at_least
 
 __all__ = ["WorkerEvaluator"]
 
+SCRIPT = Path(__file__).with_name("worker.py")
+"""Run as a file: as a module it would load all estimators before it starts."""
 READ = 1 << 16
 PATIENCE = 60.0
 """Seconds after which a wait looks around in any case."""
@@ -54,8 +57,8 @@ class WorkerEvaluator:
 
     Notes
     -----
-    A worker serves many evaluations; one that ends by itself, or is ended, is replaced. What evaluations start (data loaders) ends
-    with them. Used as a context manager it ends its workers.
+    A worker serves many evaluations; one that ends by itself, or is ended, is replaced. What evaluations start (data loaders)
+    ends with them. Used as a context manager it ends its workers.
     """
 
     def __init__(self, objective: str, workers: int = 1, time_limit: float | None = None) -> None:
@@ -102,10 +105,11 @@ class WorkerEvaluator:
 
     def _start(self) -> None:
         process = subprocess.Popen(
-            [sys.executable, "-m", "emprox.search.worker", self.objective],
+            [sys.executable, str(SCRIPT), self.objective],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
         assert process.stdout is not None
         worker = _Worker(process, process.stdout)
