@@ -1,6 +1,6 @@
 """Estimate how good an architecture is before training it, from the nearest architectures already measured.
 
-Stages, left to right: `spaces`, `encodings`, `encoders`, `tables`, `index`, `proxies`, `estimators`, `report`. Every name below
+Stages, left to right: `spaces`, `encodings`, `encoders`, `tables`, `index`, `proxies`, `estimators`, `search`, `report`. Every name below
 is loaded when it is first used, so that ``import emprox`` costs nothing.
 """
 

@@ -1,6 +1,7 @@
 """How good estimates are.
 
-In: measured values and estimates. Out: metrics of error, ranking and intervals, and which differences are real.
+In: measured values and estimates, results of searches. Out: metrics of error, ranking and intervals, which differences are
+real, plots.
 Next: a reader; the command line prints them.
 """
 
