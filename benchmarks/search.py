@@ -2,7 +2,7 @@
 
 A config names tables, methods with their options, and a protocol. Results go to
 ``benchmarks/results/search/<config>/<table>.json``, one line for each run: when it found what. A run that is in the file is not
-done again. ``--show`` prints the results as Markdown.
+done again. ``--show`` and ``--brief 50`` print the results as Markdown.
 """
 
 from __future__ import annotations
@@ -226,6 +226,27 @@ def show(experiment: Experiment, marks: list[int]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def brief(experiments: list[Experiment], mark: int) -> str:
+    """Return a table of Markdown with a line for each experiment: median queries until the top, and mean regret, of each method."""
+    names = ("random", "local", "evolution", "guided xgboost", "guided emprox")
+    lines = [
+        f"| table (rows, top, runs) | {' | '.join(names)} | evolution / guided emprox (95 %) | regret after {mark}: "
+        f"{', '.join(names[2:])} |",
+        "|---|" + "---|" * (len(names) + 2),
+    ]
+    for experiment in experiments:
+        content = json.loads(experiment.file.read_text())
+        runs = {name: [row for row in content["results"] if row["method"] == name] for name in names}
+        until = {name: [reached(row, content["top"]) for row in rows] for name, rows in runs.items()}
+        medians = [number(float(np.quantile(until[name], 0.5, method="higher"))) for name in names]
+        fewer = "{:.1f} ({:.1f} to {:.1f})".format(*ratio(until["evolution"], until["guided emprox"]))
+        best = content["best_known"]
+        regrets = [f"{np.mean([abs(best - at(row, mark, 1)) for row in runs[name]]):.3f}" for name in names[2:]]
+        title = f"{experiment.title} ({content['population']:,}, {content['top']}, {len(runs[names[-1]])})"
+        lines.append(f"| {title} | {' | '.join(medians)} | {fewer} | {', '.join(regrets)} |")
+    return "\n".join(lines)
+
+
 def number(value: float) -> str:
     return f"{value:.0f}" if np.isfinite(value) else "more"
 
@@ -240,9 +261,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, help="at most so many runs of each method; the rest can be added later")
     parser.add_argument("--smoke", action="store_true", help="one short run of everything; needs --out")
     parser.add_argument("--show", action="store_true", help="print what there is and measure nothing")
+    parser.add_argument("--brief", type=int, metavar="QUERIES", help="print a line for each table, with the regret after so many")
     arguments = parser.parse_args()
     if arguments.smoke and arguments.out == RESULTS:
         parser.error("a smoke run needs --out, so that its results stay apart")
+    if arguments.brief:
+        every = [experiment for path in arguments.configs for experiment in read_config(path, arguments.out)]
+        print(brief([experiment for experiment in every if experiment.file.exists()], arguments.brief))
+        return
     for path in arguments.configs:
         for experiment in read_config(path, arguments.out):
             if arguments.table and experiment.title not in arguments.table:

@@ -1,7 +1,7 @@
 """What choosing costs a guided search that knows a thousand: ``python benchmarks/search_cost.py --tables-root DIR --out FILE``.
 
-1,000 architectures are told, then 250 are asked and told one by one, so that one new fit is among them. In a space the values are the
-logarithm of the parameters, in a table its first target.
+1,000 architectures are told, then 222 are asked and told one by one, so that one new fit is among them. In a space the values
+are the logarithm of the parameters, in a table its first target.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from emprox.search import GuidedEvolution, Pool, SpacePool, TablePool
 from emprox.spaces import Architecture, get_space
 from emprox.tables import load_table
 
-KNOWN, ASKED = 1000, 250
+KNOWN, ASKED = 1000, 222
 
 
 def measure(pool: Pool) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def measure(pool: Pool) -> dict[str, Any]:
 
 
 def table_values(pool: TablePool) -> dict[Architecture, float]:
-    name, column = pool.table.target()
+    _, column = pool.table.target()
     return dict(zip(pool.table.architectures, column.tolist(), strict=True))
 
 
@@ -66,13 +66,20 @@ def main() -> None:
     arguments = parser.parse_args()
     pools: dict[str, Pool] = {"table nasbench201": TablePool(load_table("nasbench201", arguments.tables_root))}
     pools |= {f"space {name}": SpacePool(get_space(name)) for name in ("nasbench201", "darts", "ofa-mobilenetv3")}
-    content: dict[str, Any] = {"known": KNOWN, "asked": ASKED, "threads": 1, "commit": commit(), "machine": machine(), "results": {}}
+    content: dict[str, Any] = {
+        "known": KNOWN,
+        "asked": ASKED,
+        "threads": 1,
+        "commit": commit(),
+        "machine": machine(),
+        "results": {},
+    }
     with limit_threads(1):
         for name, pool in pools.items():
             content["results"][name] = measure(pool)
             print(name, content["results"][name], flush=True)
-    if arguments.out is not None:
-        write_file(arguments.out, (json.dumps(content, indent=1) + "\n").encode())
+            if arguments.out is not None:
+                write_file(arguments.out, (json.dumps(content, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from emprox.cli import app
+from emprox.errors import EmproxError
 from emprox.report.search import plot_search, read_result
-from tests.test_cli import emprox_here, fails
 
 OBJECTIVE = """
 import time
@@ -34,9 +36,24 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def call(*arguments: object) -> Result:
+    """Run the command line in this process, which has imported what it needs."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def succeeds(*arguments: object) -> str:
+    result = call(*arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout
+
+
+def fails(result: Result, words: str) -> None:
+    assert isinstance(result.exception, EmproxError)
+    assert words in str(result.exception)
+
+
 def test_a_simulated_search_of_several_runs(here: Path) -> None:
-    result = emprox_here(*SIMULATED, "--runs", 2, "-o", "out", "--plots")
-    assert result.returncode == 0, result.stderr
+    printed = succeeds(*SIMULATED, "--runs", 2, "-o", "out")
     content = read_result(here / "out" / "result.json")
     assert content["population"] == 2010
     assert [run["seed"] for run in content["runs"]] == [0, 1]
@@ -45,27 +62,23 @@ def test_a_simulated_search_of_several_runs(here: Path) -> None:
         assert run["best_so_far"] == [max(values[: i + 1]) for i in range(12)]
         assert run["regret"][-1] == pytest.approx(content["best_known"] - max(values))
         assert run["trials"][run["best"]]["values"]["val_accuracy"] == max(values)
-        assert f"rank {run['rank'][-1]} of 2010" in result.stdout
+        assert f"rank {run['rank'][-1]} of 2010" in printed
     assert len(content["summary"]) == 12
     last = content["summary"][-1]["best_so_far"]
     assert last["lower"] <= last["mean"] <= last["upper"]
-    assert {path.name for path in (here / "out").glob("*.png")} == {"best-so-far.png", "regret.png"}
-    fails(emprox_here(*SIMULATED, "--runs", 2, "-o", "out"), "--resume")
-    again = emprox_here(*SIMULATED[:-1], 15, "--runs", 2, "-o", "out", "--resume")
-    assert again.returncode == 0, again.stderr
+    fails(call(*SIMULATED, "--runs", 2, "-o", "out"), "--resume")
+    succeeds(*SIMULATED[:-1], 15, "--runs", 2, "-o", "out", "--resume", "--plots")
     longer = read_result(here / "out" / "result.json")
     assert [run["trials"][:12] for run in longer["runs"]] == [run["trials"] for run in content["runs"]]
     assert [run["evaluations"] for run in longer["runs"]] == [15, 15]
-    fails(
-        emprox_here(*SIMULATED[:-1], 15, "--runs", 2, "-o", "out", "--resume", "--method", "local"), "belongs to another search"
-    )
+    assert {path.name for path in (here / "out").glob("*.png")} == {"best-so-far.png", "regret.png"}
+    fails(call(*SIMULATED[:-1], 15, "--runs", 2, "-o", "out", "--resume", "--method", "local"), "belongs to another search")
 
 
 def test_a_search_that_trains(here: Path) -> None:
     command = ("search", "nasbench201", "--objective", "my_objective:train", "--evaluations", 16, "--workers", 2)
     options = ("--method", "guided:n_initial=6,n_candidates=30", "--estimator", "gp", "--bound", "macs_millions<=150")
-    result = emprox_here(*command, *options, "--bound", "latency_ms<=12", "-o", "out", "--plots")
-    assert result.returncode == 0, result.stderr
+    succeeds(*command, *options, "--bound", "latency_ms<=12", "-o", "out", "--plots")
     content = read_result(here / "out" / "result.json")
     (run,) = content["runs"]
     assert run["evaluations"] == 16
@@ -79,20 +92,30 @@ def test_a_search_that_trains(here: Path) -> None:
 
 def test_several_objectives_have_a_front(here: Path) -> None:
     options = ("--maximize", "val_accuracy", "--minimize", "macs_millions")
-    result = emprox_here(*SIMULATED, *options, "-o", "out", "--plots")
-    assert result.returncode == 0, result.stderr
+    succeeds(*SIMULATED, *options, "-o", "out", "--plots")
     content = read_result(here / "out" / "result.json")
     run = content["runs"][0]
     volumes = run["hypervolume"]
     assert volumes == sorted(volumes)
     assert len(content["goals"]["reference_point"]) == 2
     assert {path.name for path in (here / "out").glob("*.png")} == {"front.png", "hypervolume.png"}
-    fails(emprox_here(*SIMULATED, "-o", "one", "--plots", "--compare", "out/result.json"), "other objectives")
+    fails(call(*SIMULATED, "-o", "one", "--plots", "--compare", "out/result.json"), "other objectives")
 
 
 def test_an_interrupted_search_goes_on(here: Path) -> None:
-    call = ["search", "nasbench201", "--objective", "my_objective:slow", "--method", "random", "--evaluations", "5", "-o", "out"]
-    process = subprocess.Popen([sys.executable, "-m", "emprox.cli", *call], stderr=subprocess.PIPE, text=True)
+    command = [
+        "search",
+        "nasbench201",
+        "--objective",
+        "my_objective:slow",
+        "--method",
+        "random",
+        "--evaluations",
+        "5",
+        "-o",
+        "out",
+    ]
+    process = subprocess.Popen([sys.executable, "-m", "emprox.cli", *command], stderr=subprocess.PIPE, text=True)
     while not (here / "started").exists() or len((here / "started").read_text()) < 4:
         assert process.poll() is None
         time.sleep(0.05)
@@ -105,8 +128,8 @@ def test_an_interrupted_search_goes_on(here: Path) -> None:
     with (here / "out" / "history-0.jsonl").open("r+b") as file:
         file.truncate(os.path.getsize(file.name) - 10)
     (here / "my_objective.py").write_text("def slow(architecture): return 91")
-    result = emprox_here(*call, "--resume")
-    assert result.returncode == 0, result.stderr
+    result = call(*command, "--resume")
+    assert result.exit_code == 0, result.output
     assert "in the middle of a line" in result.stderr
     values = [trial["values"]["val_accuracy"] for trial in read_result(here / "out" / "result.json")["runs"][0]["trials"]]
     assert values == [90, 90, 91, 91, 91]
@@ -128,11 +151,11 @@ def test_an_interrupted_search_goes_on(here: Path) -> None:
 )
 def test_wrong_calls_say_what_is_wrong(arguments: tuple[object, ...], words: str, here: Path) -> None:
     extra = ("--evaluations", 5) if not arguments else ()
-    fails(emprox_here("search", "nasbench201", *arguments, *extra, "-o", "out"), words)
+    fails(call("search", "nasbench201", *arguments, *extra, "-o", "out"), words)
 
 
 def test_a_table_of_another_space(here: Path) -> None:
-    fails(emprox_here("search", "darts", "--table", "bundled", "--evaluations", 5, "-o", "out"), "architectures of nasbench201")
+    fails(call("search", "darts", "--table", "bundled", "--evaluations", 5, "-o", "out"), "architectures of nasbench201")
 
 
 def test_what_is_no_result(here: Path) -> None:

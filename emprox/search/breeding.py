@@ -15,7 +15,7 @@ TRIES = 2
 """Attempts for each child: many are known or outside the bounds."""
 TWICE = 0.5
 """Share of mutations that are two, one after the other."""
-DRAWN_AT_MOST = 50
+DRAWN_AT_MOST = 20
 """Fresh draws from a space at a time: each has to be hashed."""
 
 
