@@ -243,7 +243,7 @@ def brief(experiments: list[Experiment], mark: int) -> str:
         best = content["best_known"]
         regrets = [f"{np.mean([abs(best - at(row, mark, 1)) for row in runs[name]]):.3f}" for name in names[2:]]
         title = f"{experiment.title} ({content['population']:,}, {content['top']}, {len(runs[names[-1]])})"
-        lines.append(f"| {title} | {' | '.join(medians)} | {fewer} | {', '.join(regrets)} |")
+        lines.append("| " + " | ".join([title, *medians, fewer, ", ".join(regrets)]) + " |")
     return "\n".join(lines)
 
 
