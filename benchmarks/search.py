@@ -230,13 +230,16 @@ def brief(experiments: list[Experiment], mark: int) -> str:
     """Return a table of Markdown with a line for each experiment: median queries until the top, and mean regret, of each method."""
     names = ("random", "local", "evolution", "guided xgboost", "guided emprox")
     lines = [
-        f"| table (rows, top, runs) | {' | '.join(names)} | evolution / guided emprox (95 %) | regret after {mark}: "
+        f"| table (rows, top, runs) | {' | '.join(names)} | evolution / guided emprox (95 %) "
+        f"| regret after {mark}: "
         f"{', '.join(names[2:])} |",
         "|---|" + "---|" * (len(names) + 2),
     ]
     for experiment in experiments:
         content = json.loads(experiment.file.read_text())
         runs = {name: [row for row in content["results"] if row["method"] == name] for name in names}
+        if not all(runs.values()):
+            continue  # not all methods have run yet
         until = {name: [reached(row, content["top"]) for row in rows] for name, rows in runs.items()}
         medians = [number(float(np.quantile(until[name], 0.5, method="higher"))) for name in names]
         fewer = "{:.1f} ({:.1f} to {:.1f})".format(*ratio(until["evolution"], until["guided emprox"]))
