@@ -227,7 +227,7 @@ def show(experiment: Experiment, marks: list[int]) -> str:
 
 
 def brief(experiments: list[Experiment], mark: int) -> str:
-    """Return a table of Markdown with a line for each experiment: median queries until the top, and mean regret, of each method."""
+    """Return a table of Markdown with a line for each experiment that has runs of all methods: medians, and mean regret."""
     names = ("random", "local", "evolution", "guided xgboost", "guided emprox")
     lines = [
         f"| table (rows, top, runs) | {' | '.join(names)} | evolution / guided emprox (95 %) "
