@@ -51,7 +51,7 @@ its own: Kendall (sd), seconds of a fit. Kendall's tau-b, mean (sd over trials);
 
 def load(results: Path) -> Iterator[Results]:
     """Read the results of every config with the default EmProx in it."""
-    for path in sorted((HERE / "configs").glob("*.yaml")):
+    for path in sorted(path for path in (HERE / "configs").glob("*.yaml") if not path.stem.endswith("_search")):
         config = yaml.safe_load(path.read_text())
         for table in config["tables"] if "emprox" in config["estimators"] else ():
             file = results / path.stem / f"{table.replace(':', '-')}.json"

@@ -1,7 +1,7 @@
 """Estimate how good an architecture is before training it, from the nearest architectures already measured.
 
-Stages, left to right: `spaces`, `encodings`, `encoders`, `tables`, `index`, `proxies`, `estimators`, `report`. Every name below
-is loaded when it is first used, so that ``import emprox`` costs nothing.
+Stages, left to right: `spaces`, `encodings`, `encoders`, `tables`, `index`, `proxies`, `estimators`, `search`, `report`.
+Every name below is loaded when it is first used, so that ``import emprox`` costs nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command line: fit, estimate, explain, bench, proxies, report, store, tables, train, demo."""
+"""The command line: fit, estimate, explain, bench, proxies, report, search, store, tables, train, demo."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from rich.table import Table
 from emprox.cli_demo import best_held_out, write_demo
 from emprox.cli_proxies import proxies
 from emprox.cli_report import report
+from emprox.cli_search import search
 from emprox.cli_store import store
 from emprox.cli_tables import tables
 from emprox.cli_train import train
@@ -48,6 +49,7 @@ app.add_typer(store, name="store")
 app.command()(proxies)
 app.command()(train)
 app.command()(report)
+app.command()(search)
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -28,6 +28,7 @@ def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         if re.search(rf"^(import|from) {package}\b", path.read_text(), re.MULTILINE):
             import_real() if package == "naslib" else pytest.importorskip(package, reason=f"{path.name} needs {package}")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(path), *(["--smoke"] if "--smoke" in path.read_text() else [])])
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import numpy as np
@@ -134,7 +135,8 @@ def get_encoding(name: str, space: str | ArchitectureFamily, known: Any = None) 
     >>> len(get_encoding("onehot+path", "nasbench201").names)
     185
     """
-    parts = [_make(part, space, known) for part in name.split("+")]
+    wrapped = WRAPPED.get()
+    parts = [wrapped(part, _make(part, space, known)) for part in name.split("+")]
     return parts[0] if len(parts) == 1 else JoinedEncoding(parts)
 
 
@@ -155,6 +157,14 @@ def encoding_class(name: str) -> type[Encoding]:
     if at and not (epoch.isdecimal() and int(epoch)):
         raise InvalidOptionError(f"expected {base}@epoch with an epoch of 1 or more, got {name!r}")
     return cls
+
+
+def _as_it_is(name: str, encoding: Encoding) -> Encoding:
+    return encoding
+
+
+WRAPPED: ContextVar[Callable[[str, Encoding], Encoding]] = ContextVar("wrapped", default=_as_it_is)
+"""What `get_encoding` does with each encoding that it makes, given its name; see `emprox.encodings.remembered`."""
 
 
 def _make(name: str, space: str | ArchitectureFamily, known: Any) -> Encoding:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from emprox.spaces.base import Architecture, CellBatch, Traits
 from emprox.spaces.choices import ChoiceSpace, read_literal
 from emprox.spaces.graph import INPUT, OUTPUT, ComputationGraph
 from emprox.spaces.network import NetworkBuilder, check_positive
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["OFAMobileNetV3"]
 
@@ -166,6 +170,32 @@ class OFAMobileNetV3(ChoiceSpace):
                 x = _bottleneck(net, x, stage, kernel, expansion, STRIDES[stage] if position == 0 else 1)
         x = net.mean(net.activation(net.norm(net.conv(x, 960, 1)), "hswish"))
         return net.build(net.linear(net.activation(net.conv(x, 1280, 1), "hswish"), num_classes))
+
+    def to_module(
+        self, architecture: Architecture, *, supernet: str | Path | Mapping[str, Any] | None = None, **options: Any
+    ) -> torch.nn.Module:
+        """Build the sub-network, with random weights or with those that a supernet has for it.
+
+        Parameters
+        ----------
+        architecture : Architecture
+            Kernel sizes, expansions and depths.
+        supernet : str, Path or mapping, optional
+            Weights of ``ofa_mbv3_d234_e346_k357_w1.0`` by name: a torch checkpoint or ``.safetensors`` file, or what is in it.
+            Batch statistics are those of the whole supernet; `emprox.search.images.calibrate` takes them anew, as the
+            published evaluation does.
+        **options
+            Those of `network`.
+        """
+        from torch import nn
+
+        module = super().to_module(architecture, **options)
+        if supernet is not None:
+            from emprox.spaces.supernet import load_supernet
+
+            layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.BatchNorm2d | nn.Linear)]
+            load_supernet(layers, self.stages(architecture)[1], GATED, supernet)
+        return module
 
     def path_norms(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
         """Return the logarithm of the path-norm, ndarray of shape (n_archs,), block by block."""

@@ -14,7 +14,7 @@ from emprox.estimators import make_estimator
 from tests.benchmarks.loading import load_script
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-CONFIGS = sorted((BENCHMARKS / "configs").glob("*.yaml"))
+CONFIGS = sorted(path for path in (BENCHMARKS / "configs").glob("*.yaml") if not path.stem.endswith("_search"))
 SMALL = """
 protocol: {train_sizes: [20, 30], test_size: 50, trials: 2, seed: 0}
 tables: {bundled: }
