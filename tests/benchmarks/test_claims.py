@@ -1,6 +1,7 @@
 """The page of claims is what the results say."""
 
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -83,3 +84,36 @@ def test_reproduction_is_judged_in_standard_errors(script: ModuleType, tmp_path:
     assert "**worse**" in lines["nao"]
     assert lines["mlp"].endswith("better.")
     assert lines["seminas"].endswith("as the released code.")
+
+
+def transfers(folder: Path, levels: dict[str, dict[str, float]]) -> None:
+    """Write invented rank correlations of the second paper's tables, five trials with equal noise."""
+    noise = np.random.default_rng(0).normal(0, 0.01, 5)
+    (folder / "han2023_transfer").mkdir()
+    for table, estimators in levels.items():
+        rows = [
+            {"estimator": name, "train_size": 50, "trial": trial, "spearman": level + noise[trial] + 0.001 * (trial % 2)}
+            for name, level in estimators.items()
+            for trial in range(5)
+        ]
+        (folder / "han2023_transfer" / f"{table}.json").write_text(json.dumps({"results": rows}))
+
+
+def test_second_paper(script: ModuleType, tmp_path: Path) -> None:
+    tables = ("nasbench101", "nasbench201-proxies", "nasbench301", "ofa-mobilenetv3", "transnas101-micro-class_scene")
+    usual = {"zerocost:proxy=synflow": 0.4, "zerocost:proxy=jacov": 0.5, "cl-paper": 0.8, "gnn": 0.7, "emprox": 0.8}
+    better_proxy = usual | {"zerocost:proxy=jacov": 0.9}
+    levels = {table: better_proxy if table == "nasbench101" else usual for table in tables}
+    transfers(tmp_path, levels)
+    page = results(script, tmp_path, {"nao": 0.5}, {})
+    assert '"Positive rank correlation on every space, above synflow and jacov": holds on 4 of 5' in page
+    assert '"Ahead of the same network trained on labels": holds\n' in page
+    assert "- nasbench301, 50 labels: `cl-paper` minus `gnn`: +0.100 [+0.100, +0.100] over 5 trials, ahead." in page
+    assert re.search(r"\| `cl-paper` \| \.80\d \(\.0\d\d\) \| \.553 ± \.090 \|", page)
+
+
+def test_second_paper_when_something_is_missing(script: ModuleType, tmp_path: Path) -> None:
+    transfers(tmp_path, {"nasbench101": {"cl-paper": 0.8, "gnn": 0.7}})
+    page = results(script, tmp_path, {"nao": 0.5}, {})
+    assert page.count("**: not measured yet.") == 4
+    assert page.count("not measured yet on all") == 2
