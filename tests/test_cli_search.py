@@ -91,7 +91,7 @@ def test_a_search_that_trains(here: Path) -> None:
     assert content["goals"]["bounds"] == ["macs_millions<=150", "latency_ms<=12"]
     assert content["table"] is None
     assert set(run["trials"][-1]["belief"]) == {"val_accuracy", "latency_ms"}
-    assert content["command"].startswith("emprox ")
+    assert content["command"].startswith("emprox")
     assert (here / "out" / "report.html").exists()
 
 
@@ -119,7 +119,12 @@ def test_an_interrupted_search_goes_on(here: Path) -> None:
         "-o",
         "out",
     ]
-    process = subprocess.Popen([sys.executable, "-m", "emprox.cli", *command], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "emprox.cli", *command],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite in the background ignores it
+    )
     while not (here / "started").exists() or len((here / "started").read_text()) < 4:
         assert process.poll() is None
         time.sleep(0.05)

@@ -31,7 +31,7 @@ def test_the_proof_can_fail(tmp_path: Path) -> None:
 
 
 def test_readers_and_writers(tmp_path: Path) -> None:
-    facts = load_script("store_stress").stress(tmp_path / "store", 1.5, readers=2, writers=2, timeout_s=30, searches=0)
+    facts = load_script("store_stress").stress(tmp_path / "store", 4, readers=2, writers=2, timeout_s=30, searches=0)
     assert facts["busy"] == 0
     assert facts["records"] > 0
     assert facts["answers"] > 0

@@ -67,7 +67,7 @@ def test_rest_is_the_same_for_nested_training_sets(table: PerformanceTable) -> N
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [
-        (0, 10, "train_size"),
+        (-1, 10, "train_size"),
         (10, 0, "test_size"),
         (150, 51, "51 test rows and 150"),
         (200, "rest", "test_size"),
