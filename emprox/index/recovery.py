@@ -44,9 +44,17 @@ class Condition:
     """Numbers of records that were there and are whole in neither copy; those behind the last saved one cannot be known."""
 
     @property
-    def saved(self) -> dict[int, Record]:
-        """Records that are whole in either copy, by number."""
-        return dict(sorted({**self.in_journal, **self.in_database}.items()))
+    def saved(self) -> tuple[Record, ...]:
+        """Records that are whole in either copy, each key once, in order.
+
+        After a repair that was interrupted the copies number the same records differently, so their keys tell what is the same.
+        """
+        copies = (self.in_journal, self.in_database)
+        records = {record.key: record for copy in copies for record in copy.values()}
+        places: dict[str, int] = {}
+        for number, key in sorted((number, record.key) for copy in copies for number, record in copy.items()):
+            places.setdefault(key, number)
+        return tuple(sorted(records.values(), key=lambda record: places[record.key]))
 
 
 def check_store(path: str | Path) -> Condition:
@@ -71,7 +79,9 @@ def check_store(path: str | Path) -> Condition:
     other = sorted(number for number in found if number in journal and found[number] != journal[number])
     differences = {f"{JOURNAL} lacks": lacking, f"{RECORDS} lacks": behind, "the copies differ in": other}
     end = min(max([*found, *journal], default=0), _size(path) // SMALLEST)
-    lost = [number for number in range(1, end + 1) if number not in found and number not in journal]
+    places = {record.key: number for number, record in found.items()}
+    held = {*found, *(number for number, record in journal.items() if places.get(record.key, number) == number)}
+    lost = [number for number in range(1, end + 1) if number not in held]  # a record of another number does not stand for it
     differences["neither copy has"] = lost
     wrong += damage + [f"{what} {_ranges(numbers)}" for what, numbers in differences.items() if numbers]
     return Condition(path, found, journal, tuple(wrong), tuple(lost))
@@ -97,7 +107,7 @@ def repair_store(path: str | Path, timeout_s: float = TIMEOUT_S) -> Condition:
         if condition.problems:
             try:
                 _replace(condition, timeout_s)
-            except OSError as error:
+            except (OSError, sqlite3.Error) as error:
                 if isinstance(error, EmproxError):
                     raise
                 raise StorageError(f"could not repair {path}: {error}; try again, nothing is lost by that") from error
@@ -159,7 +169,7 @@ def _salvaged(path: Path, most: int) -> Iterator[tuple[Any, ...]]:
 
 def _replace(condition: Condition, timeout_s: float) -> None:
     """Write both copies anew and put them in place of the old ones, which are kept aside."""
-    path, records = condition.path, list(condition.saved.values())
+    path, records = condition.path, condition.saved
     starts = range(0, len(records), BATCH)
     lines = [Line.of(start + 1, records[start : start + BATCH]) for start in starts]
     aside = path / f"damaged-{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
