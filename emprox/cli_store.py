@@ -93,10 +93,12 @@ def merge(
     """Add the records of other stores, each once however often it is merged; makes the store if there is none."""
     from emprox.index import Store
 
-    sources = [Store(other) for other in others]
+    sources = [Store(other, timeout_s=timeout) for other in others]
+    found = [source.records() for source in sources]
     with Store(path, create=True, timeout_s=timeout) as opened:
-        for source in sources:
-            out.print(f"{opened.merge(source)} new records from {source.path}", markup=False)
+        opened.check_records(record for records in found for record in records)
+        for source, records in zip(sources, found, strict=True):
+            out.print(f"{opened.add_records(records)} new records from {source.path}", markup=False)
 
 
 @store.command()

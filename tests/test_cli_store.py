@@ -10,6 +10,7 @@ import pytest
 
 from emprox import get_space
 from emprox.index import Store
+from emprox.tables import Measure
 from tests.test_cli import emprox_here, fails
 
 CELLS = [str(cell) for cell in dict.fromkeys(get_space("nasbench201").sample(np.random.default_rng(0), 12))]
@@ -94,6 +95,14 @@ def test_export_import_merge(runs: Path, tmp_path: Path, suffix: str) -> None:
     works("add", runs, A, "--target", "val_accuracy=92", "--space", "nasbench201")
     assert works("merge", tmp_path / "copy", runs) == f"1 new records from {runs}\n"
     assert len(Store(tmp_path / "copy")) == 4
+
+
+def test_of_stores_that_do_not_fit_together_none_is_merged(runs: Path, tmp_path: Path) -> None:
+    other = Store(tmp_path / "other", create=True)
+    other.add(CELLS[0], {"val_accuracy": 0.9}, space="nasbench201", measures={"val_accuracy": Measure("fraction", True)})
+    works("add", tmp_path / "all", A, "--target", "latency_ms=3", "--space", "nasbench201")
+    fails(here("merge", tmp_path / "all", runs, other.path), "val_accuracy came with unit", "Nothing was added")
+    assert len(Store(tmp_path / "all")) == 1
 
 
 def test_own_results(tmp_path: Path) -> None:

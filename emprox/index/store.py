@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emprox.errors import InvalidDataError
+from emprox.errors import EmproxError, InvalidDataError
 from emprox.index.embeddings import StoredEmbedding, keep_encoder, read_embedding
 from emprox.index.ledger import TIMEOUT_S, Ledger
 from emprox.index.records import Record
@@ -155,7 +155,8 @@ class Store:
     def add_records(self, records: Iterable[Record]) -> int:
         """Add records, leave out those that are there, by their key, and return how many were new.
 
-        Up to 1,000 become visible together; more are several additions, one after the other.
+        Up to 1,000 become visible together; more are several additions, one after the other, after all of them were checked.
+        If one of these fails, the message says how many records went in before; adding all again adds the rest.
 
         Raises
         ------
@@ -165,11 +166,24 @@ class Store:
             If the text of an architecture is none of its space; checked before anything is added.
         """
         given = list(records)
+        self.check_records(given)
+        count = 0
+        for start in range(0, len(given), MOST_AT_ONCE):
+            try:
+                count += self.ledger.append(given[start : start + MOST_AT_ONCE]).count
+            except EmproxError as error:
+                if not count:
+                    raise
+                raise type(error)(f"{count} new records were added; of the next {MOST_AT_ONCE}: {error}") from error
+        return count
+
+    def check_records(self, records: Iterable[Record]) -> None:
+        """Raise what `add_records` would raise of these records: of their architectures, units and keys; adds nothing."""
+        given = list(records)
         for record in given:
             if str(record.restored()) != record.architecture:
                 raise InvalidDataError(f"{record.architecture!r:.80} is not how {record.space} writes it; use Record.of or add")
-        batches = [given[start : start + MOST_AT_ONCE] for start in range(0, len(given), MOST_AT_ONCE)]
-        return sum(self.ledger.append(batch).count for batch in batches)
+        self.ledger.check(given)
 
     def records(self) -> list[Record]:
         """Return all records in the order of their numbers; what others have added since is read."""
