@@ -238,6 +238,7 @@ def _check_same(known: Record, record: Record) -> None:
     if any(getattr(known, name) != getattr(record, name) for name in same):
         raise InvalidDataError(
             f"the key {record.key!r} is that of another record: {known.values}, seed {known.seed}, of {known.architecture:.80}; "
-            f"now it came with {record.values}, seed {record.seed}, of {record.architecture:.80}. Give each training its own key. "
+            f"now it came with {record.values}, seed {record.seed}, of {record.architecture:.80}. Give each training its own "
+            "key; rows of a file have it of source and architecture: import the same columns, or give another source. "
             "Nothing was added"
         )
