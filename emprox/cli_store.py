@@ -44,10 +44,14 @@ def add(
     timeout: TimeoutOption = WAIT,
 ) -> None:
     """Add what one training gave; makes the store if there is none. When it has returned, the record will not be lost."""
-    from emprox.index import Store
+    from emprox.index import Record, Store
+    from emprox.spaces import infer_space
 
+    values = _values(target)
+    if not _is_there(path):  # wrong input leaves no empty store behind
+        Record.of(infer_space([architecture], space).read(architecture), values, seed=seed, source=source, key=key)
     with Store(path, create=True, timeout_s=timeout) as opened:
-        number = opened.add(architecture, dict(map(_value, target)), space=space, seed=seed, source=source, key=key)
+        number = opened.add(architecture, values, space=space, seed=seed, source=source, key=key)
     out.print(f"record {number} in {path}", markup=False)
 
 
@@ -66,7 +70,15 @@ def import_(
     from emprox.index import Store
     from emprox.index.exchange import import_records
 
-    records = import_records(file, target or (), space=space, architecture=architecture_column, seed=seed_column, source=source)
+    records = import_records(
+        file,
+        target or (),
+        space=space,
+        architecture=architecture_column,
+        seed=seed_column,
+        source=source,
+        default_space=Store(path, timeout_s=timeout).only_space if _is_there(path) else None,
+    )
     with Store(path, create=True, timeout_s=timeout) as opened:
         new = opened.add_records(records)
     out.print(f"{new} new records in {path}, {len(records) - new} were there", markup=False)
@@ -110,7 +122,7 @@ def query(
     source: Annotated[str | None, typer.Option(help="Only entries that have a record from there.")] = None,
     at_least: Annotated[float | None, typer.Option(help="Only means of at least this.")] = None,
     at_most: Annotated[float | None, typer.Option(help="Only means of at most this.")] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Only this many, the best first.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Only this many, the best first; with --near, the nearest.")] = None,
     near: Annotated[str | None, typer.Option(help="By distance from this architecture, in the store's embedding.")] = None,
     measurements: Annotated[bool, typer.Option("--measurements", help="One line for each measurement.")] = False,
     as_json: JsonOption = False,
@@ -122,11 +134,12 @@ def query(
     if as_json and as_csv:
         raise InvalidOptionError("choose one of --json and --csv")
     with Store(path) as opened:
-        name, space, entries = _found(opened, target, space, architecture, source, near, top)
+        name, space, entries = _found(opened, target, space, architecture, source, near)
         rows = [_row(entry, name, distance) for distance, entry in entries]
         rows = [row for row in rows if _within(row["mean"], at_least, at_most)]
         if top is not None and near is None:
-            rows = _best(rows, opened.measures(space)[name].larger_is_better, name)[:top]
+            rows = _best(rows, opened.measures(space)[name].larger_is_better, name)
+    rows = rows[:top]
     rows = [each for row in rows for each in _expanded(row, name, measurements)]
     _write(rows, as_json, as_csv)
 
@@ -196,6 +209,20 @@ def repair(path: StoreArgument, timeout: TimeoutOption = WAIT) -> None:
         raise typer.Exit(1)
 
 
+def _is_there(path: Path) -> bool:
+    from emprox.index.ledger import RECORDS
+
+    return (path / RECORDS).is_file()
+
+
+def _values(texts: list[str]) -> dict[str, float]:
+    """Return what was measured by name."""
+    pairs = [_value(text) for text in texts]
+    if len(dict(pairs)) < len(pairs):
+        raise InvalidOptionError(f"one record has one value of a target, got {', '.join(texts)}; add each training by itself")
+    return dict(pairs)
+
+
 def _value(text: str) -> tuple[str, float]:
     name, equals, value = text.partition("=")
     try:
@@ -211,7 +238,6 @@ def _found(
     architecture: str | None,
     source: str | None,
     near: str | None,
-    top: int | None,
 ) -> tuple[str, str, list[tuple[float | None, Entry]]]:
     """Return target, space, and the entries asked for, with distances where they are asked for."""
     from emprox.spaces import get_family
@@ -224,7 +250,7 @@ def _found(
         embedding = opened.embedding(name, space)
         if embedding is None:
             raise StorageError(f"{opened.path} has no embedding for {name}; `emprox store reembed` makes one")
-        (found,) = embedding.nearest([family.read(near)], top or len(embedding.entries))
+        (found,) = embedding.nearest([family.read(near)], len(embedding.entries))
         entries = [*found]
     if architecture is not None:
         wanted = family.canonical_hash(family.read(architecture))

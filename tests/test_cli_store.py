@@ -113,6 +113,36 @@ def test_own_results(tmp_path: Path) -> None:
         assert works("import", tmp_path / "own", file, *options).startswith(f"{new} new records")
 
 
+def test_the_space_of_a_store_that_has_one_may_be_left_out(runs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "results.csv"
+    file.write_text(f'architecture,val_accuracy\n"{CELLS[1]}",88.0\n')
+    assert works("import", runs, file, "--target", "val_accuracy").startswith("1 new records")
+    assert works("add", runs, CELLS[2], "--target", "val_accuracy=70").startswith("record 5 in")
+    fails(here("import", tmp_path / "new", file, "--target", "val_accuracy"), "cannot tell the search space", "--space")
+
+
+def test_wrong_input_leaves_no_store(tmp_path: Path) -> None:
+    path = tmp_path / "new"
+    for arguments in ((A, "--target", "val_accuracy=nan"), ("nonsense", "--target", "val_accuracy=1"), (A, "--target", "high")):
+        assert here("add", path, *arguments, "--space", "nasbench201").returncode == 1
+        assert not path.exists()
+    fails(here("add", path, A, "--target", "a_ms=1", "--target", "a_ms=2", "--space", "nasbench201"), "one value of a target")
+
+
+def test_near_filters_before_it_cuts(runs: Path) -> None:
+    for i, cell in enumerate(CELLS[1:]):
+        works("add", runs, cell, "--target", f"val_accuracy={80 + i}", "--source", f"lab {i}")
+    works("reembed", runs, "--target", "val_accuracy")
+
+    def near(*options: object) -> list[str]:
+        rows = works("query", runs, "--target", "val_accuracy", "--near", A, "--json", *options)
+        return [row["architecture"] for row in json.loads(rows)]
+
+    assert len(near("--top", 3)) == 3
+    assert near("--top", 1, "--source", "lab 4") == [CELLS[5]]
+    assert near("--top", 2, "--at-least", 86, "--at-most", 90) == near("--at-least", 86, "--at-most", 90)[:2] != []
+
+
 def test_damage_is_reported_and_repaired(runs: Path) -> None:
     assert works("check", runs) == "3 records, all whole in both copies\n"
     assert "whole, nothing to do" in works("repair", runs)

@@ -133,7 +133,7 @@ class Store:
         values : mapping of str to float
             What was measured, ``{"val_accuracy": 93.1}``; units are in the names, or in ``measures``.
         space : str, ArchitectureFamily or None
-            Of a description that does not tell.
+            Of a description that does not tell; may be left out if the store has one only.
         **fields
             Further fields of `Record`: ``seed``, ``source``, ``measures``, ``time``, ``key``. With a key, such as the name of the
             run, adding the same again after an error changes nothing.
@@ -147,7 +147,8 @@ class Store:
         StoreBusyError
             If another process writes for longer than the time limit; nothing was added.
         """
-        family = infer_space([architecture], space)
+        default = self.only_space if space is None and isinstance(architecture, str) else None
+        family = infer_space([architecture], space, default)
         (read,) = as_architectures([architecture], family)
         fields = {"embedding": self._version(read.space, values), **fields}
         return self.ledger.append([Record.of(read, values, **fields)]).numbers[0]
@@ -262,6 +263,12 @@ class Store:
     def spaces(self) -> list[str]:
         """Return the names of the spaces that have records, in the order of their first."""
         return list(dict.fromkeys(record.space for record in self.records()))
+
+    @property
+    def only_space(self) -> str | None:
+        """The space of all records, None where there are none or several."""
+        known = self.spaces()
+        return known[0] if len(known) == 1 else None
 
     def measures(self, space: str | None = None) -> dict[str, Measure]:
         """Return unit and direction of the targets of one space, or of all, by name."""
