@@ -188,10 +188,10 @@ def check(path: StoreArgument, as_json: JsonOption = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps(_facts(condition), indent=1) + "\n")
     else:
-        for problem in condition.problems:
+        for problem in (*condition.problems, *condition.in_embeddings):
             out.print(problem, markup=False)
         out.print(_verdict(condition), markup=False)
-    if condition.problems:
+    if condition.problems or condition.in_embeddings:
         raise typer.Exit(1)
 
 
@@ -201,7 +201,7 @@ def repair(path: StoreArgument, timeout: TimeoutOption = WAIT) -> None:
     from emprox.index.recovery import repair_store
 
     condition = repair_store(path, timeout)
-    for problem in condition.problems:
+    for problem in (*condition.problems, *condition.in_embeddings):
         out.print(problem, markup=False)
     done = "repaired; the old files are in a folder damaged-... beside the new" if condition.problems else "whole, nothing to do"
     out.print(f"{path}: {done}. {_verdict(condition)}", markup=False)
@@ -323,7 +323,8 @@ def _target_line(name: str, facts: dict[str, Any]) -> str:
 
 
 def _facts(condition: Condition) -> dict[str, Any]:
-    return {"problems": list(condition.problems), "saved": len(condition.saved), "lost": list(condition.lost)}
+    problems = [*condition.problems, *condition.in_embeddings]
+    return {"problems": problems, "saved": len(condition.saved), "lost": list(condition.lost)}
 
 
 def _verdict(condition: Condition) -> str:

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from emprox.errors import CorruptFileError, EmproxError, StorageError
 from emprox.index import database
+from emprox.index.embeddings import check_embeddings, encoders
 from emprox.index.journal import Journal, Line, write_lines
 from emprox.index.ledger import JOURNAL, RECORDS, TIMEOUT_S, insert
 from emprox.index.records import Record
@@ -42,6 +43,8 @@ class Condition:
     """What is wrong, in sentences; nothing if the store is whole."""
     lost: tuple[int, ...]
     """Numbers of records that were there and are whole in neither copy; those behind the last saved one cannot be known."""
+    in_embeddings: tuple[str, ...] = ()
+    """What is wrong with the embeddings beside the records, which a repair leaves as they are."""
 
     @property
     def saved(self) -> tuple[Record, ...]:
@@ -83,8 +86,9 @@ def check_store(path: str | Path) -> Condition:
     held = {*found, *(number for number, record in journal.items() if places.get(record.key, number) == number)}
     lost = [number for number in range(1, end + 1) if number not in held]  # a record of another number does not stand for it
     differences["neither copy has"] = lost
+    wrong += _without_version(path)
     wrong += damage + [f"{what} {_ranges(numbers)}" for what, numbers in differences.items() if numbers]
-    return Condition(path, found, journal, tuple(wrong), tuple(lost))
+    return Condition(path, found, journal, tuple(wrong), tuple(lost), _in_embeddings(path))
 
 
 def repair_store(path: str | Path, timeout_s: float = TIMEOUT_S) -> Condition:
@@ -154,6 +158,12 @@ def _in_database(path: Path, most: int) -> tuple[dict[int, Record], list[str]]:
     return found, wrong + ([f"{path.name} has damaged records: {_ranges(damaged)}"] if damaged else [])
 
 
+def _in_embeddings(path: Path) -> tuple[str, ...]:
+    """Return what is wrong with the encoders, the current ones first of all, and their indexes."""
+    current = {version for _, _, version in _versions(path / RECORDS) or []}
+    return tuple(problem for version in sorted({*current, *encoders(path)}) for problem in check_embeddings(path, version))
+
+
 def _salvaged(path: Path, most: int) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a damaged database that can still be read, one by one."""
     with suppress(sqlite3.Error), closing(_reader(path)) as connection:
@@ -181,7 +191,7 @@ def _replace(condition: Condition, timeout_s: float) -> None:
             connection.execute("BEGIN")
             for start in starts:
                 insert(connection, start + 1, records[start : start + BATCH])
-            connection.executemany(database.INSERT_VERSION, _versions(path / RECORDS))
+            connection.executemany(database.INSERT_VERSION, _versions(path / RECORDS) or [])
             connection.execute("COMMIT")
         flush(new[RECORDS])
         aside.mkdir()
@@ -241,12 +251,19 @@ def _last(path: Path) -> int:
     return 0
 
 
-def _versions(path: Path) -> list[tuple[str, str, str]]:
-    """Return what a damaged database still has of the versions of embeddings."""
+def _versions(path: Path) -> list[tuple[str, str, str]] | None:
+    """Return what a damaged database still has of the versions of embeddings, None if it cannot be asked."""
     with suppress(sqlite3.Error, UnicodeDecodeError), closing(_reader(path)) as connection:
         rows = connection.execute("SELECT space, target, version FROM embeddings ORDER BY id").fetchall()
         return [row for row in rows if all(isinstance(text, str) for text in row)]
-    return []
+    return None
+
+
+def _without_version(path: Path) -> list[str]:
+    """Say that there are embeddings and that the database does not tell any more which is current."""
+    kept = [] if _versions(path / RECORDS) is not None else encoders(path)
+    made_again = "`emprox store reembed` makes one current again; until then the store has none"
+    return [f"{RECORDS} does not tell which embedding is current of {', '.join(kept)}; {made_again}"] if kept else []
 
 
 def _ranges(numbers: Sequence[int]) -> str:
