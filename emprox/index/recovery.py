@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from emprox.errors import CorruptFileError, EmproxError, StorageError
-from emprox.index import database
+from emprox.index import database, lock
 from emprox.index.embeddings import check_embeddings, encoders
 from emprox.index.journal import Journal, Line, write_lines
 from emprox.index.ledger import JOURNAL, RECORDS, TIMEOUT_S, insert
@@ -72,8 +72,7 @@ def check_store(path: str | Path) -> Condition:
         If there is no store, or its files cannot be read.
     """
     path = Path(path)
-    if not any((path / name).is_file() for name in (RECORDS, JOURNAL)):
-        raise StorageError(f"there is no store at {path}")
+    _check_there(path)
     before = _last(path / RECORDS)
     journal, in_flight, damage = _in_journal(Journal(path / JOURNAL))
     found, wrong = _in_database(path / RECORDS, min(max(journal, default=0), _size(path) // SMALLEST))
@@ -106,7 +105,8 @@ def repair_store(path: str | Path, timeout_s: float = TIMEOUT_S) -> Condition:
         If a process is writing for longer than the time limit.
     """
     path = Path(path)
-    with _locked(path / RECORDS, timeout_s):
+    _check_there(path)
+    with lock.alone(path, timeout_s):
         condition = check_store(path)
         if condition.problems:
             try:
@@ -212,21 +212,9 @@ def _replace(condition: Condition, timeout_s: float) -> None:
                 file.unlink(missing_ok=True)
 
 
-@contextmanager
-def _locked(path: Path, timeout_s: float) -> Iterator[None]:
-    """Keep writers out, unless the database is so damaged that they cannot write either."""
-    connection = None
-    try:
-        with suppress(CorruptFileError, StorageError), database.explained(path, timeout_s):
-            connection = sqlite3.connect(
-                f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, timeout=timeout_s, isolation_level=None
-            )
-            connection.execute("BEGIN IMMEDIATE")
-        yield
-    finally:
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
+def _check_there(path: Path) -> None:
+    if not any((path / name).is_file() for name in (RECORDS, JOURNAL)):
+        raise StorageError(f"there is no store at {path}")
 
 
 def _size(path: Path) -> int:

@@ -41,7 +41,7 @@ def flip(file: Path, place: int) -> None:
 
 
 def test_a_whole_store_stays_as_it_is(whole: Path) -> None:
-    before = {file.name: file.read_bytes() for file in whole.iterdir()}
+    before = {name: (whole / name).read_bytes() for name in (RECORDS, JOURNAL)}
     condition = repair_store(whole)
     assert (condition.problems, condition.lost, len(condition.saved)) == ((), (), 12)
     assert {name: (whole / name).read_bytes() for name in (RECORDS, JOURNAL)} == before
@@ -139,6 +139,29 @@ def test_no_repair_while_others_write(whole: Path) -> None:
     with Store(whole).ledger.database.writing(), pytest.raises(StoreBusyError):
         repair_store(whole, timeout_s=0.05)
     assert not list(whole.glob("damaged-*"))
+
+
+def test_nobody_adds_between_the_steps_of_a_repair(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before each flush another process tries: it opens the store anew, or goes on with the one it has."""
+    flip(whole / JOURNAL, 1000)
+    opened = Store(whole, timeout_s=0.05)
+    opened.records()
+    flush, tried = recovery.flush, []
+
+    def try_to_add(path: Path) -> None:
+        for writer in (lambda: Store(whole, timeout_s=0.05), lambda: opened):
+            with pytest.raises((StoreBusyError, CorruptFileError)):
+                writer().add(CELLS[0], {"val_accuracy": 90.0})
+            tried.append(path)
+        flush(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recovery, "flush", try_to_add)
+        repair_store(whole)
+    assert len(tried) == 10
+    assert opened.add(CELLS[0], {"val_accuracy": 90.0}, key="later") == 13
+    assert keys(whole) == [*ALL, "later"]
+    assert check_store(whole).problems == ()
 
 
 def test_a_repair_that_fails_loses_nothing(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
