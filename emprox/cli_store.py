@@ -154,7 +154,8 @@ def stats(path: StoreArgument, as_json: JsonOption = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps(facts, indent=1) + "\n")
         return
-    out.print(f"{path}: {facts['records']} records, {facts['first']} to {facts['last']}", markup=False)
+    period = f", {facts['first']} to {facts['last']}" if facts["records"] else ""
+    out.print(f"{path}: {facts['records']} records{period}", markup=False)
     for space, found in facts["spaces"].items():
         out.print(
             f"{space}: {found['entries']} architectures, {found['twins']} of them have a twin (same function)", markup=False

@@ -171,10 +171,14 @@ def test_reembed_near_and_fit(runs: Path, tmp_path: Path) -> None:
 
 def test_mistakes_are_one_line(runs: Path, tmp_path: Path) -> None:
     fails(here("query", tmp_path / "none"), "there is no store")
-    fails(here("query", runs), "expected a target that was measured", "latency_ms")
+    fails(here("query", runs), "has 2 targets in nasbench201: val_accuracy, latency_ms", "--target")
     fails(here("add", runs, "nonsense", "--target", "val_accuracy=1", "--space", "nasbench201"), "three groups")
     fails(here("add", runs, A, "--target", "val_accuracy", "--space", "nasbench201"), "name=value")
     fails(here("add", runs, A, "--target", "val_accuracy=nan", "--space", "nasbench201"), "finite")
     fails(here("query", runs, "--target", "val_accuracy", "--json", "--csv"), "choose one")
     fails(here("import", runs, tmp_path / "none.csv"), "cannot read")
     fails(here("check", tmp_path / "none"), "there is no store")
+    (tmp_path / "file").touch()
+    fails(here("query", tmp_path / "file"), "is a file; a store is a folder")
+    Store(tmp_path / "empty", create=True)
+    assert works("stats", tmp_path / "empty") == f"{tmp_path / 'empty'}: 0 records\n"

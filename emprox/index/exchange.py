@@ -159,13 +159,19 @@ def _own(
     try:
         read = family.read(str(row[architecture] or ""))
         values = {name: _number(name, row[name]) for name in targets if row[name] not in ("", None)}
-        given = None if seed is None or row[seed] in ("", None) else int(row[seed])
+        given = None if seed is None or row[seed] in ("", None) else _seed(row[seed])
         content = json.dumps([read.space, str(read), source])
         seen[content] += 1
         key = hashlib.sha256(f"{content} {seen[content]}".encode()).hexdigest()
         return Record.of(read, values, seed=given, source=source, key=key)
     except (ValueError, TypeError) as error:
         raise InvalidDataError(f"{path}, row {number}: {error}") from None
+
+
+def _seed(value: Any) -> int:
+    """Return a seed; pandas writes 1.0 where a column has empty cells."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(value if is_whole else str(value).removesuffix(".0"))
 
 
 def _number(name: str, value: Any) -> float:

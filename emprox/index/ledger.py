@@ -54,6 +54,8 @@ class Ledger:
 
     def __init__(self, path: Path, *, create: bool = False, timeout_s: float = TIMEOUT_S) -> None:
         check_at_least("timeout_s", timeout_s, 0, float)
+        if path.is_file():
+            raise StorageError(f"{path} is a file; a store is a folder")
         self.path = path
         self.journal = Journal(path / JOURNAL)
         if create:

@@ -365,8 +365,10 @@ class Store:
         known = list(self.measures(space))
         if target is None and len(known) == 1:
             return known[0]
-        if target is None or target not in known:
-            hint = nearest(target or "", known)
+        if target is None:
+            raise InvalidDataError(f"{self.path} has {len(known)} targets in {space}: {', '.join(known)}; name one (--target)")
+        if target not in known:
+            hint = nearest(target, known)
             raise InvalidDataError(f"{self.path}: expected a target that was measured in {space}, got {target!r}; {hint}")
         return target
 
