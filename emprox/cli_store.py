@@ -44,10 +44,14 @@ def add(
     timeout: TimeoutOption = WAIT,
 ) -> None:
     """Add what one training gave; makes the store if there is none. When it has returned, the record will not be lost."""
-    from emprox.index import Store
+    from emprox.index import Record, Store
+    from emprox.spaces import infer_space
 
+    values = _values(target)
+    if not _is_there(path):  # wrong input leaves no empty store behind
+        Record.of(infer_space([architecture], space).read(architecture), values, seed=seed, source=source, key=key)
     with Store(path, create=True, timeout_s=timeout) as opened:
-        number = opened.add(architecture, dict(map(_value, target)), space=space, seed=seed, source=source, key=key)
+        number = opened.add(architecture, values, space=space, seed=seed, source=source, key=key)
     out.print(f"record {number} in {path}", markup=False)
 
 
@@ -66,7 +70,15 @@ def import_(
     from emprox.index import Store
     from emprox.index.exchange import import_records
 
-    records = import_records(file, target or (), space=space, architecture=architecture_column, seed=seed_column, source=source)
+    records = import_records(
+        file,
+        target or (),
+        space=space,
+        architecture=architecture_column,
+        seed=seed_column,
+        source=source,
+        default_space=Store(path, timeout_s=timeout).only_space if _is_there(path) else None,
+    )
     with Store(path, create=True, timeout_s=timeout) as opened:
         new = opened.add_records(records)
     out.print(f"{new} new records in {path}, {len(records) - new} were there", markup=False)
@@ -93,10 +105,12 @@ def merge(
     """Add the records of other stores, each once however often it is merged; makes the store if there is none."""
     from emprox.index import Store
 
-    sources = [Store(other) for other in others]
+    sources = [Store(other, timeout_s=timeout) for other in others]
+    found = [source.records() for source in sources]
     with Store(path, create=True, timeout_s=timeout) as opened:
-        for source in sources:
-            out.print(f"{opened.merge(source)} new records from {source.path}", markup=False)
+        opened.check_records(record for records in found for record in records)
+        for source, records in zip(sources, found, strict=True):
+            out.print(f"{opened.add_records(records)} new records from {source.path}", markup=False)
 
 
 @store.command()
@@ -108,7 +122,7 @@ def query(
     source: Annotated[str | None, typer.Option(help="Only entries that have a record from there.")] = None,
     at_least: Annotated[float | None, typer.Option(help="Only means of at least this.")] = None,
     at_most: Annotated[float | None, typer.Option(help="Only means of at most this.")] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Only this many, the best first.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Only this many, the best first; with --near, the nearest.")] = None,
     near: Annotated[str | None, typer.Option(help="By distance from this architecture, in the store's embedding.")] = None,
     measurements: Annotated[bool, typer.Option("--measurements", help="One line for each measurement.")] = False,
     as_json: JsonOption = False,
@@ -120,11 +134,12 @@ def query(
     if as_json and as_csv:
         raise InvalidOptionError("choose one of --json and --csv")
     with Store(path) as opened:
-        name, space, entries = _found(opened, target, space, architecture, source, near, top)
+        name, space, entries = _found(opened, target, space, architecture, source, near)
         rows = [_row(entry, name, distance) for distance, entry in entries]
         rows = [row for row in rows if _within(row["mean"], at_least, at_most)]
         if top is not None and near is None:
-            rows = _best(rows, opened.measures(space)[name].larger_is_better, name)[:top]
+            rows = _best(rows, opened.measures(space)[name].larger_is_better, name)
+    rows = rows[:top]
     rows = [each for row in rows for each in _expanded(row, name, measurements)]
     _write(rows, as_json, as_csv)
 
@@ -139,7 +154,8 @@ def stats(path: StoreArgument, as_json: JsonOption = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps(facts, indent=1) + "\n")
         return
-    out.print(f"{path}: {facts['records']} records, {facts['first']} to {facts['last']}", markup=False)
+    period = f", {facts['first']} to {facts['last']}" if facts["records"] else ""
+    out.print(f"{path}: {facts['records']} records{period}", markup=False)
     for space, found in facts["spaces"].items():
         out.print(
             f"{space}: {found['entries']} architectures, {found['twins']} of them have a twin (same function)", markup=False
@@ -173,10 +189,10 @@ def check(path: StoreArgument, as_json: JsonOption = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps(_facts(condition), indent=1) + "\n")
     else:
-        for problem in condition.problems:
+        for problem in (*condition.problems, *condition.in_embeddings):
             out.print(problem, markup=False)
         out.print(_verdict(condition), markup=False)
-    if condition.problems:
+    if condition.problems or condition.in_embeddings:
         raise typer.Exit(1)
 
 
@@ -186,12 +202,26 @@ def repair(path: StoreArgument, timeout: TimeoutOption = WAIT) -> None:
     from emprox.index.recovery import repair_store
 
     condition = repair_store(path, timeout)
-    for problem in condition.problems:
+    for problem in (*condition.problems, *condition.in_embeddings):
         out.print(problem, markup=False)
     done = "repaired; the old files are in a folder damaged-... beside the new" if condition.problems else "whole, nothing to do"
     out.print(f"{path}: {done}. {_verdict(condition)}", markup=False)
     if condition.lost:
         raise typer.Exit(1)
+
+
+def _is_there(path: Path) -> bool:
+    from emprox.index.ledger import RECORDS
+
+    return (path / RECORDS).is_file()
+
+
+def _values(texts: list[str]) -> dict[str, float]:
+    """Return what was measured by name."""
+    pairs = [_value(text) for text in texts]
+    if len(dict(pairs)) < len(pairs):
+        raise InvalidOptionError(f"one record has one value of a target, got {', '.join(texts)}; add each training by itself")
+    return dict(pairs)
 
 
 def _value(text: str) -> tuple[str, float]:
@@ -209,7 +239,6 @@ def _found(
     architecture: str | None,
     source: str | None,
     near: str | None,
-    top: int | None,
 ) -> tuple[str, str, list[tuple[float | None, Entry]]]:
     """Return target, space, and the entries asked for, with distances where they are asked for."""
     from emprox.spaces import get_family
@@ -222,7 +251,7 @@ def _found(
         embedding = opened.embedding(name, space)
         if embedding is None:
             raise StorageError(f"{opened.path} has no embedding for {name}; `emprox store reembed` makes one")
-        (found,) = embedding.nearest([family.read(near)], top or len(embedding.entries))
+        (found,) = embedding.nearest([family.read(near)], len(embedding.entries))
         entries = [*found]
     if architecture is not None:
         wanted = family.canonical_hash(family.read(architecture))
@@ -295,7 +324,8 @@ def _target_line(name: str, facts: dict[str, Any]) -> str:
 
 
 def _facts(condition: Condition) -> dict[str, Any]:
-    return {"problems": list(condition.problems), "saved": len(condition.saved), "lost": list(condition.lost)}
+    problems = [*condition.problems, *condition.in_embeddings]
+    return {"problems": problems, "saved": len(condition.saved), "lost": list(condition.lost)}
 
 
 def _verdict(condition: Condition) -> str:

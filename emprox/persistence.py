@@ -16,6 +16,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from emprox.errors import CorruptFileError, StorageError
 
@@ -106,7 +107,7 @@ def read_folder(path: str | Path) -> dict[str, Any]:
 def write_file(path: str | Path, data: bytes) -> None:
     """Write a file as a whole or not at all: temporary name, flush, rename."""
     path = Path(path)
-    staging = path.with_name(f".{path.name}-{os.getpid()}")
+    staging = path.with_name(f".{path.name}-{uuid4().hex}")  # of this call: threads may write the same file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         staging.write_bytes(data)

@@ -10,6 +10,7 @@ import pytest
 
 from emprox import get_space
 from emprox.index import Store
+from emprox.tables import Measure
 from tests.test_cli import emprox_here, fails
 
 CELLS = [str(cell) for cell in dict.fromkeys(get_space("nasbench201").sample(np.random.default_rng(0), 12))]
@@ -96,12 +97,50 @@ def test_export_import_merge(runs: Path, tmp_path: Path, suffix: str) -> None:
     assert len(Store(tmp_path / "copy")) == 4
 
 
+def test_of_stores_that_do_not_fit_together_none_is_merged(runs: Path, tmp_path: Path) -> None:
+    other = Store(tmp_path / "other", create=True)
+    other.add(CELLS[0], {"val_accuracy": 0.9}, space="nasbench201", measures={"val_accuracy": Measure("fraction", True)})
+    works("add", tmp_path / "all", A, "--target", "latency_ms=3", "--space", "nasbench201")
+    fails(here("merge", tmp_path / "all", runs, other.path), "val_accuracy came with unit", "Nothing was added")
+    assert len(Store(tmp_path / "all")) == 1
+
+
 def test_own_results(tmp_path: Path) -> None:
     file = tmp_path / "own.csv"
     file.write_text(f'arch,acc_accuracy,s\n"{A}",88.0,0\n"{A}",88.5,1\n')
     options = ("--target", "acc_accuracy", "--seed-column", "s", "--architecture-column", "arch", "--space", "nasbench201")
     for new in (2, 0):
         assert works("import", tmp_path / "own", file, *options).startswith(f"{new} new records")
+
+
+def test_the_space_of_a_store_that_has_one_may_be_left_out(runs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "results.csv"
+    file.write_text(f'architecture,val_accuracy\n"{CELLS[1]}",88.0\n')
+    assert works("import", runs, file, "--target", "val_accuracy").startswith("1 new records")
+    assert works("add", runs, CELLS[2], "--target", "val_accuracy=70").startswith("record 5 in")
+    fails(here("import", tmp_path / "new", file, "--target", "val_accuracy"), "cannot tell the search space", "--space")
+
+
+def test_wrong_input_leaves_no_store(tmp_path: Path) -> None:
+    path = tmp_path / "new"
+    for arguments in ((A, "--target", "val_accuracy=nan"), ("nonsense", "--target", "val_accuracy=1"), (A, "--target", "high")):
+        assert here("add", path, *arguments, "--space", "nasbench201").returncode == 1
+        assert not path.exists()
+    fails(here("add", path, A, "--target", "a_ms=1", "--target", "a_ms=2", "--space", "nasbench201"), "one value of a target")
+
+
+def test_near_filters_before_it_cuts(runs: Path) -> None:
+    for i, cell in enumerate(CELLS[1:]):
+        works("add", runs, cell, "--target", f"val_accuracy={80 + i}", "--source", f"lab {i}")
+    works("reembed", runs, "--target", "val_accuracy")
+
+    def near(*options: object) -> list[str]:
+        rows = works("query", runs, "--target", "val_accuracy", "--near", A, "--json", *options)
+        return [row["architecture"] for row in json.loads(rows)]
+
+    assert len(near("--top", 3)) == 3
+    assert near("--top", 1, "--source", "lab 4") == [CELLS[5]]
+    assert near("--top", 2, "--at-least", 86, "--at-most", 90) == near("--at-least", 86, "--at-most", 90)[:2] != []
 
 
 def test_damage_is_reported_and_repaired(runs: Path) -> None:
@@ -132,10 +171,14 @@ def test_reembed_near_and_fit(runs: Path, tmp_path: Path) -> None:
 
 def test_mistakes_are_one_line(runs: Path, tmp_path: Path) -> None:
     fails(here("query", tmp_path / "none"), "there is no store")
-    fails(here("query", runs), "expected a target that was measured", "latency_ms")
+    fails(here("query", runs), "has 2 targets in nasbench201: val_accuracy, latency_ms", "--target")
     fails(here("add", runs, "nonsense", "--target", "val_accuracy=1", "--space", "nasbench201"), "three groups")
     fails(here("add", runs, A, "--target", "val_accuracy", "--space", "nasbench201"), "name=value")
     fails(here("add", runs, A, "--target", "val_accuracy=nan", "--space", "nasbench201"), "finite")
     fails(here("query", runs, "--target", "val_accuracy", "--json", "--csv"), "choose one")
     fails(here("import", runs, tmp_path / "none.csv"), "cannot read")
     fails(here("check", tmp_path / "none"), "there is no store")
+    (tmp_path / "file").touch()
+    fails(here("query", tmp_path / "file"), "is a file; a store is a folder")
+    Store(tmp_path / "empty", create=True)
+    assert works("stats", tmp_path / "empty") == f"{tmp_path / 'empty'}: 0 records\n"

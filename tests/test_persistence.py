@@ -1,6 +1,7 @@
 import errno
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,11 @@ def test_write_file_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.M
         write_file(path, b"other")
     assert json.loads(path.read_text()) == {"a": 1}
     assert [p.name for p in path.parent.iterdir()] == ["out.json"]
+
+
+def test_threads_may_write_the_same_file(tmp_path: Path) -> None:
+    path, data = tmp_path / "file", [bytes([i]) * 1000 for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: write_file(path, data[i % 8]), range(80)))
+    assert path.read_bytes() in data
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]

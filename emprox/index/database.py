@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import random
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from emprox.errors import CorruptFileError, StorageError, StoreBusyError
+from emprox.index import lock
 from emprox.index.records import COLUMNS
 
 __all__ = ["FORMAT", "REPAIR", "Database", "connect", "create", "explained"]
@@ -29,8 +29,6 @@ SCHEMA = (
     "CREATE TRIGGER no_update BEFORE UPDATE ON records BEGIN SELECT RAISE(ABORT, 'records are never changed'); END",
     "CREATE TRIGGER no_delete BEFORE DELETE ON records BEGIN SELECT RAISE(ABORT, 'records are never removed'); END",
 )
-PAUSE_S = (0.0005, 0.003)
-"""Shortest and longest pause between two attempts to get the write lock."""
 REPAIR = "`emprox store check` says what can be saved, `emprox store repair` saves it"
 SETTINGS = ("synchronous = FULL", "fullfsync = 1", "checkpoint_fullfsync = 1", "trusted_schema = 0", "cell_size_check = 1")
 INSERT = f"INSERT INTO records (id, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"
@@ -146,12 +144,13 @@ class Database:
             raise StorageError(f"{self.path} is read-only here; nothing was added")
         with self.reading() as connection:
             self._begin(connection)
-            if self.identity != self._local.identity:  # replaced by a repair while waiting for the lock
-                connection.execute("ROLLBACK")
-                connection = self._connection()
-                self._begin(connection)
             try:
-                yield connection
+                with lock.shared(self.path.parent, self.timeout_s):  # a repair waits, or has ended
+                    if self.identity != self._local.identity:  # it has replaced the file
+                        connection.execute("ROLLBACK")
+                        connection = self._connection()
+                        self._begin(connection)
+                    yield connection
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -168,7 +167,7 @@ class Database:
                 except sqlite3.OperationalError as error:
                     if not _is_busy(error) or time.monotonic() > deadline:
                         raise
-                time.sleep(_PAUSES.uniform(*PAUSE_S))
+                lock.pause()
         finally:
             connection.execute(f"PRAGMA busy_timeout = {int(1000 * self.timeout_s)}")
 
@@ -186,7 +185,9 @@ class Database:
         if getattr(local, "connection", None) is None or local.process != os.getpid() or local.identity != identity:
             if getattr(local, "connection", None) is not None and local.process != os.getpid():
                 _INHERITED.append(local.connection)
-            local.connection = connect(self.path, self.timeout_s, self.read_only)
+            with nullcontext() if self.read_only else lock.shared(self.path.parent, self.timeout_s):
+                identity = self.identity
+                local.connection = connect(self.path, self.timeout_s, self.read_only)
             local.process, local.identity = os.getpid(), identity
         return local.connection
 
@@ -199,7 +200,6 @@ def _writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK)
 
 
-_PAUSES = random.SystemRandom()
 _INHERITED: list[sqlite3.Connection] = []
 """Connections of a parent process: closing them here could remove files that the parent uses."""
 

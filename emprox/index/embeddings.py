@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from emprox.encoders import Encoder
     from emprox.index.store import Entry
 
-__all__ = ["StoredEmbedding", "keep_encoder", "read_embedding"]
+__all__ = ["StoredEmbedding", "check_embeddings", "encoders", "keep_encoder", "read_embedding"]
 
 FOLDER = "embeddings"
 FORMAT = 1
@@ -112,6 +112,36 @@ def read_embedding(path: Path, version: str, entries: list[Entry]) -> StoredEmbe
     return StoredEmbedding(version, encoder, index, entries)
 
 
+def encoders(path: Path) -> list[str]:
+    """Return the versions of the encoders that are kept in a store."""
+    try:
+        return sorted(place.name for place in (path / FOLDER).iterdir() if place.is_dir() and not place.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StorageError(f"cannot read {path / FOLDER}: {error}") from error
+
+
+def check_embeddings(path: Path, version: str) -> list[str]:
+    """Return what differs from its checksums in the encoder of a version and its index; a missing index is nothing wrong."""
+    folder, file = path / FOLDER / version, path / FOLDER / f"{version}.index"
+    problems = []
+    try:
+        if _version(read_folder(folder)) != version:
+            raise CorruptFileError("it is another encoder than its name says")
+    except (CorruptFileError, StorageError) as error:
+        problems.append(f"the encoder {folder} is missing or damaged: {error}; `emprox store reembed` makes another")
+    try:
+        head, _, body = file.read_bytes().partition(b"\n")
+        if _facts(head).get("sha256") != hashlib.sha256(body).hexdigest():
+            problems.append(f"the index {file} is damaged; it is made again when it is next used")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        problems.append(f"the index {file} cannot be read: {error}")
+    return problems
+
+
 def _read_encoder(path: Path, version: str) -> Encoder:
     from emprox.encoders import ENCODERS
 
@@ -174,6 +204,15 @@ def _head(version: str, body: bytes, entries: list[Entry]) -> bytes:
 def _count(head: bytes) -> int:
     """Return the number of entries that a first line says, 0 where it says none."""
     try:
-        return max(0, int(json.loads(head)["count"]))
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return max(0, int(_facts(head)["count"]))
+    except (ValueError, TypeError, KeyError, OverflowError):
         return 0
+
+
+def _facts(head: bytes) -> dict[str, Any]:
+    """Return what a first line says, nothing where it is none."""
+    try:
+        facts = json.loads(head)
+    except (ValueError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}

@@ -66,12 +66,14 @@ def import_records(
     architecture: str = "architecture",
     seed: str | None = None,
     source: str | None = None,
+    default_space: str | None = None,
 ) -> list[Record]:
     """Read records from a file that `export_records` wrote, or from one's own csv or parquet file.
 
-    The records of an exported file are as they were. Of one's own file every row is a training, and its key is made of what the
-    row says, of `source`, and of how often the same row came before: importing the file again, also when it has grown, adds what
-    is new.
+    The records of an exported file are as they were. Of one's own file every row is a training, and its key is made of its
+    architecture, of `source`, and of how many rows of this architecture came before, whatever columns are asked for: importing
+    the file again, also when rows were added behind, adds what is new. Adding a row that now says something else, or is read
+    with other targets or seeds, is an error; give further measurements another `source`.
 
     Parameters
     ----------
@@ -85,6 +87,8 @@ def import_records(
         Columns of architectures and of seeds.
     source : str, optional
         Where the values are from; by default the file's name.
+    default_space : str, optional
+        Space of architectures that do not tell theirs, where ``space`` is None.
 
     Raises
     ------
@@ -117,7 +121,7 @@ def import_records(
         )
     if not rows:
         raise InvalidDataError(f"{path} has a header and no rows; expected one training per row")
-    family = infer_space([str(row[architecture] or "") for row in rows], space)
+    family = infer_space([str(row[architecture] or "") for row in rows], space, default_space)
     seen: Counter[str] = Counter()
     return [_own(path, i, row, family, architecture, targets, seed, source or path.name, seen) for i, row in enumerate(rows, 1)]
 
@@ -155,13 +159,19 @@ def _own(
     try:
         read = family.read(str(row[architecture] or ""))
         values = {name: _number(name, row[name]) for name in targets if row[name] not in ("", None)}
-        given = None if seed is None or row[seed] in ("", None) else int(row[seed])
-        content = json.dumps([read.space, str(read), values, given, source])
+        given = None if seed is None or row[seed] in ("", None) else _seed(row[seed])
+        content = json.dumps([read.space, str(read), source])
         seen[content] += 1
         key = hashlib.sha256(f"{content} {seen[content]}".encode()).hexdigest()
         return Record.of(read, values, seed=given, source=source, key=key)
     except (ValueError, TypeError) as error:
         raise InvalidDataError(f"{path}, row {number}: {error}") from None
+
+
+def _seed(value: Any) -> int:
+    """Return a seed; pandas writes 1.0 where a column has empty cells."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(value if is_whole else str(value).removesuffix(".0"))
 
 
 def _number(name: str, value: Any) -> float:

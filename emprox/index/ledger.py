@@ -54,6 +54,8 @@ class Ledger:
 
     def __init__(self, path: Path, *, create: bool = False, timeout_s: float = TIMEOUT_S) -> None:
         check_at_least("timeout_s", timeout_s, 0, float)
+        if path.is_file():
+            raise StorageError(f"{path} is a file; a store is a folder")
         self.path = path
         self.journal = Journal(path / JOURNAL)
         if create:
@@ -106,6 +108,12 @@ class Ledger:
                 self._commit(connection, line, tail)
                 known |= {record.key: line.first + place for place, record in enumerate(new)}
         return Added(tuple(known[record.key] for record in records), len(new))
+
+    def check(self, records: Sequence[Record]) -> None:
+        """Raise what `append` would raise of these records together, whether they are one addition or several."""
+        with self.database.reading() as connection:
+            known = _numbers(connection, records)
+            self._check_measures(connection, _distinct(record for record in records if record.key not in known))
 
     def versions(self) -> dict[tuple[str, str], str]:
         """Return the current version of the embedding of each space and target that has one."""
@@ -231,6 +239,8 @@ def _check_same(known: Record, record: Record) -> None:
     same = ("space", "architecture", "values", "seed")
     if any(getattr(known, name) != getattr(record, name) for name in same):
         raise InvalidDataError(
-            f"the key {record.key!r} is that of another record: {known.values} of {known.architecture:.80}; give each training "
-            "its own key. Nothing was added"
+            f"the key {record.key!r} is that of another record: {known.values}, seed {known.seed}, of {known.architecture:.80}; "
+            f"now it came with {record.values}, seed {record.seed}, of {record.architecture:.80}. Give each training its own "
+            "key; rows of a file have it of source and architecture: import the same columns, or give another source. "
+            "Nothing was added"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,7 +14,8 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from emprox.errors import CorruptFileError, EmproxError, StorageError
-from emprox.index import database
+from emprox.index import database, lock
+from emprox.index.embeddings import check_embeddings, encoders
 from emprox.index.journal import Journal, Line, write_lines
 from emprox.index.ledger import JOURNAL, RECORDS, TIMEOUT_S, insert
 from emprox.index.records import Record
@@ -42,11 +43,21 @@ class Condition:
     """What is wrong, in sentences; nothing if the store is whole."""
     lost: tuple[int, ...]
     """Numbers of records that were there and are whole in neither copy; those behind the last saved one cannot be known."""
+    in_embeddings: tuple[str, ...] = ()
+    """What is wrong with the embeddings beside the records, which a repair leaves as they are."""
 
     @property
-    def saved(self) -> dict[int, Record]:
-        """Records that are whole in either copy, by number."""
-        return dict(sorted({**self.in_journal, **self.in_database}.items()))
+    def saved(self) -> tuple[Record, ...]:
+        """Records that are whole in either copy, each key once, in order.
+
+        After a repair that was interrupted the copies number the same records differently, so their keys tell what is the same.
+        """
+        copies = (self.in_journal, self.in_database)
+        records = {record.key: record for copy in copies for record in copy.values()}
+        places: dict[str, int] = {}
+        for number, key in sorted((number, record.key) for copy in copies for number, record in copy.items()):
+            places.setdefault(key, number)
+        return tuple(sorted(records.values(), key=lambda record: places[record.key]))
 
 
 def check_store(path: str | Path) -> Condition:
@@ -61,8 +72,7 @@ def check_store(path: str | Path) -> Condition:
         If there is no store, or its files cannot be read.
     """
     path = Path(path)
-    if not any((path / name).is_file() for name in (RECORDS, JOURNAL)):
-        raise StorageError(f"there is no store at {path}")
+    _check_there(path)
     before = _last(path / RECORDS)
     journal, in_flight, damage = _in_journal(Journal(path / JOURNAL))
     found, wrong = _in_database(path / RECORDS, min(max(journal, default=0), _size(path) // SMALLEST))
@@ -71,10 +81,13 @@ def check_store(path: str | Path) -> Condition:
     other = sorted(number for number in found if number in journal and found[number] != journal[number])
     differences = {f"{JOURNAL} lacks": lacking, f"{RECORDS} lacks": behind, "the copies differ in": other}
     end = min(max([*found, *journal], default=0), _size(path) // SMALLEST)
-    lost = [number for number in range(1, end + 1) if number not in found and number not in journal]
+    places = {record.key: number for number, record in found.items()}
+    held = {*found, *(number for number, record in journal.items() if places.get(record.key, number) == number)}
+    lost = [number for number in range(1, end + 1) if number not in held]  # a record of another number does not stand for it
     differences["neither copy has"] = lost
+    wrong += _without_version(path)
     wrong += damage + [f"{what} {_ranges(numbers)}" for what, numbers in differences.items() if numbers]
-    return Condition(path, found, journal, tuple(wrong), tuple(lost))
+    return Condition(path, found, journal, tuple(wrong), tuple(lost), _in_embeddings(path))
 
 
 def repair_store(path: str | Path, timeout_s: float = TIMEOUT_S) -> Condition:
@@ -92,12 +105,13 @@ def repair_store(path: str | Path, timeout_s: float = TIMEOUT_S) -> Condition:
         If a process is writing for longer than the time limit.
     """
     path = Path(path)
-    with _locked(path / RECORDS, timeout_s):
+    _check_there(path)
+    with lock.alone(path, timeout_s):
         condition = check_store(path)
         if condition.problems:
             try:
                 _replace(condition, timeout_s)
-            except OSError as error:
+            except (OSError, sqlite3.Error) as error:
                 if isinstance(error, EmproxError):
                     raise
                 raise StorageError(f"could not repair {path}: {error}; try again, nothing is lost by that") from error
@@ -144,6 +158,12 @@ def _in_database(path: Path, most: int) -> tuple[dict[int, Record], list[str]]:
     return found, wrong + ([f"{path.name} has damaged records: {_ranges(damaged)}"] if damaged else [])
 
 
+def _in_embeddings(path: Path) -> tuple[str, ...]:
+    """Return what is wrong with the encoders, the current ones first of all, and their indexes."""
+    current = {version for _, _, version in _versions(path / RECORDS) or []}
+    return tuple(problem for version in sorted({*current, *encoders(path)}) for problem in check_embeddings(path, version))
+
+
 def _salvaged(path: Path, most: int) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a damaged database that can still be read, one by one."""
     with suppress(sqlite3.Error), closing(_reader(path)) as connection:
@@ -159,7 +179,7 @@ def _salvaged(path: Path, most: int) -> Iterator[tuple[Any, ...]]:
 
 def _replace(condition: Condition, timeout_s: float) -> None:
     """Write both copies anew and put them in place of the old ones, which are kept aside."""
-    path, records = condition.path, list(condition.saved.values())
+    path, records = condition.path, condition.saved
     starts = range(0, len(records), BATCH)
     lines = [Line.of(start + 1, records[start : start + BATCH]) for start in starts]
     aside = path / f"damaged-{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
@@ -171,7 +191,7 @@ def _replace(condition: Condition, timeout_s: float) -> None:
             connection.execute("BEGIN")
             for start in starts:
                 insert(connection, start + 1, records[start : start + BATCH])
-            connection.executemany(database.INSERT_VERSION, _versions(path / RECORDS))
+            connection.executemany(database.INSERT_VERSION, _versions(path / RECORDS) or [])
             connection.execute("COMMIT")
         flush(new[RECORDS])
         aside.mkdir()
@@ -192,21 +212,9 @@ def _replace(condition: Condition, timeout_s: float) -> None:
                 file.unlink(missing_ok=True)
 
 
-@contextmanager
-def _locked(path: Path, timeout_s: float) -> Iterator[None]:
-    """Keep writers out, unless the database is so damaged that they cannot write either."""
-    connection = None
-    try:
-        with suppress(CorruptFileError, StorageError), database.explained(path, timeout_s):
-            connection = sqlite3.connect(
-                f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, timeout=timeout_s, isolation_level=None
-            )
-            connection.execute("BEGIN IMMEDIATE")
-        yield
-    finally:
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
+def _check_there(path: Path) -> None:
+    if not any((path / name).is_file() for name in (RECORDS, JOURNAL)):
+        raise StorageError(f"there is no store at {path}")
 
 
 def _size(path: Path) -> int:
@@ -231,12 +239,19 @@ def _last(path: Path) -> int:
     return 0
 
 
-def _versions(path: Path) -> list[tuple[str, str, str]]:
-    """Return what a damaged database still has of the versions of embeddings."""
+def _versions(path: Path) -> list[tuple[str, str, str]] | None:
+    """Return what a damaged database still has of the versions of embeddings, None if it cannot be asked."""
     with suppress(sqlite3.Error, UnicodeDecodeError), closing(_reader(path)) as connection:
         rows = connection.execute("SELECT space, target, version FROM embeddings ORDER BY id").fetchall()
         return [row for row in rows if all(isinstance(text, str) for text in row)]
-    return []
+    return None
+
+
+def _without_version(path: Path) -> list[str]:
+    """Say that there are embeddings and that the database does not tell any more which is current."""
+    kept = [] if _versions(path / RECORDS) is not None else encoders(path)
+    made_again = "`emprox store reembed` makes one current again; until then the store has none"
+    return [f"{RECORDS} does not tell which embedding is current of {', '.join(kept)}; {made_again}"] if kept else []
 
 
 def _ranges(numbers: Sequence[int]) -> str:

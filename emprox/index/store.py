@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emprox.errors import InvalidDataError
+from emprox.errors import EmproxError, InvalidDataError
 from emprox.index.embeddings import StoredEmbedding, keep_encoder, read_embedding
 from emprox.index.ledger import TIMEOUT_S, Ledger
 from emprox.index.records import Record
@@ -133,7 +133,7 @@ class Store:
         values : mapping of str to float
             What was measured, ``{"val_accuracy": 93.1}``; units are in the names, or in ``measures``.
         space : str, ArchitectureFamily or None
-            Of a description that does not tell.
+            Of a description that does not tell; may be left out if the store has one only.
         **fields
             Further fields of `Record`: ``seed``, ``source``, ``measures``, ``time``, ``key``. With a key, such as the name of the
             run, adding the same again after an error changes nothing.
@@ -147,7 +147,8 @@ class Store:
         StoreBusyError
             If another process writes for longer than the time limit; nothing was added.
         """
-        family = infer_space([architecture], space)
+        default = self.only_space if space is None and isinstance(architecture, str) else None
+        family = infer_space([architecture], space, default)
         (read,) = as_architectures([architecture], family)
         fields = {"embedding": self._version(read.space, values), **fields}
         return self.ledger.append([Record.of(read, values, **fields)]).numbers[0]
@@ -155,7 +156,8 @@ class Store:
     def add_records(self, records: Iterable[Record]) -> int:
         """Add records, leave out those that are there, by their key, and return how many were new.
 
-        Up to 1,000 become visible together; more are several additions, one after the other.
+        Up to 1,000 become visible together; more are several additions, one after the other, after all of them were checked.
+        If one of these fails, the message says how many records went in before; adding all again adds the rest.
 
         Raises
         ------
@@ -165,11 +167,24 @@ class Store:
             If the text of an architecture is none of its space; checked before anything is added.
         """
         given = list(records)
+        self.check_records(given)
+        count = 0
+        for start in range(0, len(given), MOST_AT_ONCE):
+            try:
+                count += self.ledger.append(given[start : start + MOST_AT_ONCE]).count
+            except EmproxError as error:
+                if not count:
+                    raise
+                raise type(error)(f"{count} new records were added; of the next {MOST_AT_ONCE}: {error}") from error
+        return count
+
+    def check_records(self, records: Iterable[Record]) -> None:
+        """Raise what `add_records` would raise of these records: of their architectures, units and keys; adds nothing."""
+        given = list(records)
         for record in given:
             if str(record.restored()) != record.architecture:
                 raise InvalidDataError(f"{record.architecture!r:.80} is not how {record.space} writes it; use Record.of or add")
-        batches = [given[start : start + MOST_AT_ONCE] for start in range(0, len(given), MOST_AT_ONCE)]
-        return sum(self.ledger.append(batch).count for batch in batches)
+        self.ledger.check(given)
 
     def records(self) -> list[Record]:
         """Return all records in the order of their numbers; what others have added since is read."""
@@ -248,6 +263,12 @@ class Store:
     def spaces(self) -> list[str]:
         """Return the names of the spaces that have records, in the order of their first."""
         return list(dict.fromkeys(record.space for record in self.records()))
+
+    @property
+    def only_space(self) -> str | None:
+        """The space of all records, None where there are none or several."""
+        known = self.spaces()
+        return known[0] if len(known) == 1 else None
 
     def measures(self, space: str | None = None) -> dict[str, Measure]:
         """Return unit and direction of the targets of one space, or of all, by name."""
@@ -344,8 +365,10 @@ class Store:
         known = list(self.measures(space))
         if target is None and len(known) == 1:
             return known[0]
-        if target is None or target not in known:
-            hint = nearest(target or "", known)
+        if target is None:
+            raise InvalidDataError(f"{self.path} has {len(known)} targets in {space}: {', '.join(known)}; name one (--target)")
+        if target not in known:
+            hint = nearest(target, known)
             raise InvalidDataError(f"{self.path}: expected a target that was measured in {space}, got {target!r}; {hint}")
         return target
 

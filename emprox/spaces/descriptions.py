@@ -34,8 +34,8 @@ def infer_space(
     if default is not None:
         return get_family(default)
     raise InvalidArchitectureError(
-        f"cannot tell the search space of {given[0]!r}: pass space=..., Architecture objects, or texts that start with "
-        f"the name of a space and a colon (known: {', '.join(names)})"
+        f"cannot tell the search space of {given[0]!r}: pass space=... (`--space`), Architecture objects, or texts that start "
+        f"with the name of a space and a colon (known: {', '.join(names)})"
     )
 
 

@@ -60,6 +60,32 @@ class TestOwnFiles:
         assert store.add_records(self.read(self.write(path, *rows, f'"{CELLS[0]}",90.5,,0'))) == 1
         assert store.add_records(self.read(path, source="elsewhere")) == 4
 
+    @pytest.mark.parametrize(("text", "seed"), [("1.0", 1), ("-3", -3), (str(2**62 + 1), 2**62 + 1)])
+    def test_seeds_as_pandas_writes_them(self, tmp_path: Path, text: str, seed: int) -> None:
+        (record,) = self.read(self.write(tmp_path / "own.csv", f'"{CELLS[0]}",90,,{text}'))
+        assert record.seed == seed
+
+    def test_half_a_seed(self, tmp_path: Path) -> None:
+        with pytest.raises(InvalidDataError, match="row 1: invalid literal"):
+            self.read(self.write(tmp_path / "own.csv", f'"{CELLS[0]}",90,,1.5'))
+
+    def test_other_columns_or_values_of_a_row_that_is_there_are_refused(self, tmp_path: Path) -> None:
+        path = self.write(tmp_path / "own.csv", f'"{CELLS[0]}",90.5,3.5,0')
+        store = Store(tmp_path / "store", create=True)
+
+        def add(targets: list[str], **options: object) -> int:
+            return store.add_records(import_records(path, targets, space="nasbench201", architecture="arch", **options))
+
+        assert (add(["val_accuracy"]), add(["val_accuracy"])) == (1, 0)
+        for targets, options in ((["val_accuracy", "latency_ms"], {}), (["latency_ms"], {}), (["val_accuracy"], {"seed": "run"})):
+            with pytest.raises(InvalidDataError, match=r"import the same columns, or give another source\. Nothing"):
+                add(targets, **options)
+        self.write(path, f'"{CELLS[0]}",91.5,3.5,0')
+        with pytest.raises(InvalidDataError, match=r"'val_accuracy': 90\.5.*now it came with .*91\.5"):
+            add(["val_accuracy"])
+        assert len(store) == 1
+        assert add(["latency_ms"], source="own.csv, latency") == 1
+
     @pytest.mark.parametrize(
         ("row", "message"),
         [

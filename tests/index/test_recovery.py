@@ -1,5 +1,6 @@
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def flip(file: Path, place: int) -> None:
 
 
 def test_a_whole_store_stays_as_it_is(whole: Path) -> None:
-    before = {file.name: file.read_bytes() for file in whole.iterdir()}
+    before = {name: (whole / name).read_bytes() for name in (RECORDS, JOURNAL)}
     condition = repair_store(whole)
     assert (condition.problems, condition.lost, len(condition.saved)) == ((), (), 12)
     assert {name: (whole / name).read_bytes() for name in (RECORDS, JOURNAL)} == before
@@ -140,6 +141,29 @@ def test_no_repair_while_others_write(whole: Path) -> None:
     assert not list(whole.glob("damaged-*"))
 
 
+def test_nobody_adds_between_the_steps_of_a_repair(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before each flush another process tries: it opens the store anew, or goes on with the one it has."""
+    flip(whole / JOURNAL, 1000)
+    opened = Store(whole, timeout_s=0.05)
+    opened.records()
+    flush, tried = recovery.flush, []
+
+    def try_to_add(path: Path) -> None:
+        for writer in (lambda: Store(whole, timeout_s=0.05), lambda: opened):
+            with pytest.raises((StoreBusyError, CorruptFileError)):
+                writer().add(CELLS[0], {"val_accuracy": 90.0})
+            tried.append(path)
+        flush(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recovery, "flush", try_to_add)
+        repair_store(whole)
+    assert len(tried) == 10
+    assert opened.add(CELLS[0], {"val_accuracy": 90.0}, key="later") == 13
+    assert keys(whole) == [*ALL, "later"]
+    assert check_store(whole).problems == ()
+
+
 def test_a_repair_that_fails_loses_nothing(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is stopped before each of its steps; another one finishes."""
     os.truncate(whole / RECORDS, 9000)
@@ -164,6 +188,46 @@ def test_a_repair_that_fails_loses_nothing(whole: Path, monkeypatch: pytest.Monk
         whole.mkdir()
         for name, data in saved.items():
             (whole / name).write_bytes(data)
+
+
+@pytest.mark.parametrize("stop", [JOURNAL, RECORDS])
+def test_a_repair_that_lost_a_record_is_finished_by_another(whole: Path, monkeypatch: pytest.MonkeyPatch, stop: str) -> None:
+    """Stopped after one copy has new numbers and the other still has the old ones."""
+    lines = (whole / JOURNAL).read_bytes().splitlines(keepends=True)
+    (whole / JOURNAL).write_bytes(b"".join([*lines[:1], *lines[2:]]))
+    flip(whole / RECORDS, (whole / RECORDS).read_bytes().index(str(CELLS[2]).encode()) + 1)
+    replace = Path.replace
+
+    def replace_until(self: Path, target: Path) -> Path:
+        if target.name == stop:
+            raise OSError(5, "Input/output error")
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace_until)
+        with pytest.raises(StorageError, match="could not repair"):
+            repair_store(whole)
+    assert repair_store(whole).lost == (3,)
+    assert keys(whole) == [key for key in ALL if key != "2"]
+    assert check_store(whole).problems == ()
+
+
+def test_two_records_of_one_number_are_both_saved(whole: Path, tmp_path: Path) -> None:
+    with Store(tmp_path / "other", create=True) as store:
+        store.add(CELLS[0], {"val_accuracy": 50.0}, key="other")
+    (whole / JOURNAL).write_bytes((tmp_path / "other" / JOURNAL).read_bytes())
+    repair_store(whole)
+    assert sorted(keys(whole)) == sorted([*ALL, "other"])
+
+
+def test_errors_of_sqlite_are_ours(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise sqlite3.IntegrityError("UNIQUE constraint failed")
+
+    flip(whole / JOURNAL, 1000)
+    monkeypatch.setattr(recovery, "insert", fail)
+    with pytest.raises(StorageError, match="could not repair"):
+        repair_store(whole)
 
 
 def test_nothing_to_check(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ class TestEntries:
         both = store.table(["val_accuracy", "latency_ms"])
         assert both.architectures == (CELLS[0], CELLS[1])
         assert both.targets["latency_ms"].tolist() == [3.0, 4.0]
-        with pytest.raises(InvalidDataError, match=r"got None; .*val_accuracy, latency_ms"):
+        with pytest.raises(InvalidDataError, match=r"has 2 targets in nasbench201: val_accuracy, latency_ms"):
             store.table()
         with pytest.raises(InvalidDataError, match="did you mean 'val_accuracy'"):
             store.table("val_acuracy")
@@ -197,6 +197,35 @@ class TestAdding:
         assert store.add_records([accuracy(float(i)) for i in range(2500)]) == 2500
         assert [record.values["val_accuracy"] for record in Store(store.path).records()] == list(range(2500))
         assert [len(line.records) for line in store.ledger.journal.lines()] == [1000, 1000, 500]
+
+    def test_nothing_is_added_if_a_later_one_cannot_be(self, store: Store) -> None:
+        store.add(CELLS[0], {"val_accuracy": 90.0}, key="taken")
+        many = [accuracy(float(i)) for i in range(1500)]
+        wrong_unit = Record.of(CELLS[0], {"val_accuracy": 0.9}, measures={"val_accuracy": Measure("fraction", True)})
+        for wrong in (wrong_unit, accuracy(91.0, key="taken")):
+            with pytest.raises(InvalidDataError, match="Nothing was added"):
+                store.add_records([*many, wrong])
+            assert len(store) == 1
+        with pytest.raises(InvalidDataError, match="Nothing was added"):
+            store.add_records([*many, accuracy(91.0, key="new"), accuracy(92.0, key="new")])
+        assert len(store) == 1
+
+    def test_what_went_in_before_a_failure_is_said(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        many = [accuracy(float(i)) for i in range(1500)]
+        append, left = store.ledger.append, [1]
+
+        def fail_later(records: list[Record]) -> object:
+            if not left:
+                raise StorageError("No space left on device; nothing was added")
+            left.pop()
+            return append(records)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store.ledger, "append", fail_later)
+            with pytest.raises(StorageError, match=r"1000 new records were added; of the next 1000: No space"):
+                store.add_records(many)
+        assert len(store) == 1000
+        assert store.add_records(many) == 500
 
     def test_full_sync(self, store: Store) -> None:
         with store.ledger.database.reading() as connection:

@@ -1,5 +1,6 @@
 """The encoder of a store and the index of its entries: of one version, made again where it is not whole."""
 
+import shutil
 from pathlib import Path
 
 import faiss
@@ -9,6 +10,7 @@ import pytest
 from emprox.encoders import MetricEncoder
 from emprox.errors import CorruptFileError, InvalidDataError
 from emprox.index import EmbeddingIndex, Record, Store, embeddings
+from emprox.index.recovery import check_store, repair_store
 from emprox.spaces import get_space
 
 CELLS = list(dict.fromkeys(get_space("nasbench201").sample(np.random.default_rng(0), 40)))
@@ -176,3 +178,37 @@ def test_every_changed_head_is_refused_before_faiss_reads_it(monkeypatch: pytest
     for cut in range(len(whole)):
         with pytest.raises(CorruptFileError):
             EmbeddingIndex.from_bytes(whole[:cut])
+
+
+def test_repair_says_that_the_current_embedding_is_lost(store: Store, encoders: list[MetricEncoder]) -> None:
+    version = store.reembed(encoders[0])
+    store.close()
+    flip_journal = (store.path / "records.journal").read_bytes().replace(b"val", b"vAl", 1)
+    (store.path / "records.journal").write_bytes(flip_journal + b"\n")
+    assert not any("embedding" in problem for problem in repair_store(store.path).problems)
+    assert Store(store.path).version() == version
+    (store.path / "records.sqlite").unlink()
+    assert any(f"which embedding is current of {version}" in problem for problem in repair_store(store.path).problems)
+    assert check_store(store.path).problems == ()
+    assert Store(store.path).reembed(encoders[0]) == version
+
+
+def test_check_looks_at_encoders_and_indexes(store: Store, encoders: list[MetricEncoder]) -> None:
+    version = store.reembed(encoders[0])
+    assert check_store(store.path).in_embeddings == ()
+    index_file(store).unlink()
+    assert check_store(store.path).in_embeddings == ()
+    for damage in (b"", b"x", b"[]\n", b"[[[\nx"):
+        index_file(store).write_bytes(damage)
+        (problem,) = check_store(store.path).in_embeddings
+        assert problem.endswith(".index is damaged; it is made again when it is next used")
+    store.embedding()
+    assert check_store(store.path).in_embeddings == ()
+    weights = next(file for file in (store.path / "embeddings" / version).iterdir() if file.name != "manifest.json")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    (problem,) = check_store(store.path).in_embeddings
+    assert "is damaged: its checksum" in problem
+    assert "emprox store reembed" in problem
+    shutil.rmtree(weights.parent)
+    assert "missing" in check_store(store.path).in_embeddings[0]
+    assert repair_store(store.path).problems == ()
