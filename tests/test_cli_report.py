@@ -50,6 +50,13 @@ def test_figures(folder: Path, tmp_path: Path) -> None:
 def test_errors_say_what_to_do(folder: Path, tmp_path: Path) -> None:
     fails(emprox_here("report", tmp_path / "no.json"), "cannot read", "expected a file of results or a folder")
     fails(emprox_here("report", folder / "ablation.json", "-o", tmp_path), "is a folder; name the file to write")
+    before = (folder / "ablation.json").read_bytes()
+    fails(emprox_here("report", folder / "ablation.json", "-o", folder / "ablation.json"), "that it is about; name another place")
+    assert (folder / "ablation.json").read_bytes() == before
+    asked = tmp_path / "asked.txt"
+    asked.write_text("a cell")
+    fails(emprox_here("report", folder / "model", "--candidates", asked, "-o", asked), "written over the candidates")
+    assert asked.read_text() == "a cell"
     missing = tmp_path / "no.txt"
     fails(emprox_here("report", folder / "model", "--candidates", missing), "cannot read", "one architecture per line")
     assert emprox_here("report").returncode == 2

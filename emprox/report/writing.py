@@ -63,10 +63,11 @@ def write_report(
     InvalidDataError
         If a file is of no known kind.
     InvalidOptionError
-        If format or projection is unknown.
+        If format or projection is unknown, or the report would be written over what it is about.
     """
     if format not in FORMATS:
         raise InvalidOptionError(f"format must be one of {', '.join(FORMATS)}; got {format!r}")
+    _refuse_overwriting(paths, Path(out))
     report = build_report(paths, title=title, candidates=candidates, larger_is_better=larger_is_better, projection=projection)
     if format != "html":
         from emprox.report.paper import write_figures
@@ -102,6 +103,14 @@ def build_report(
         sources.append(source)
     heading = title or _title(list(dict.fromkeys(section.name.partition(":")[0] for section in sections)))
     return Report(heading, tuple(_summary(sections)), tuple(sections), tuple(sources))
+
+
+def _refuse_overwriting(paths: Sequence[str | Path], out: Path) -> None:
+    """Raise if a report would be written over a file that it is about, or into a model, all of whose files are listed."""
+    for path in map(Path, paths):
+        is_within = (path / MANIFEST).is_file() and path.resolve() in out.resolve().parents
+        if is_within or out.resolve() == path.resolve() or (out.exists() and path.exists() and out.samefile(path)):
+            raise InvalidOptionError(f"the report would be written to {out}, over {path} that it is about; name another place")
 
 
 def _result_sections(contents: Iterable[tuple[Path, Any]]) -> tuple[list[Section], list[Source]]:

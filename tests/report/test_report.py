@@ -179,6 +179,20 @@ def test_wrong_calls(tmp_path: Path, run: Path) -> None:
         Series("s", [1, 2], [1])
 
 
+def test_a_report_is_not_written_over_what_it_is_about(tmp_path: Path, run: Path) -> None:
+    results, model = tmp_path / "results.json", samples.model(tmp_path)
+    results.write_bytes(run.read_bytes())
+    (tmp_path / "link.json").hardlink_to(results)
+    manifest = (model / "manifest.json").read_bytes()
+    for out in (results, tmp_path / "model" / ".." / "results.json", tmp_path / "link.json", model / "manifest.json"):
+        with pytest.raises(InvalidOptionError, match="that it is about; name another place"):
+            write_report([results, model], out)
+    with pytest.raises(InvalidOptionError, match="name another place"):
+        write_report([model], model, format="svg")
+    assert results.read_bytes() == run.read_bytes()
+    assert (model / "manifest.json").read_bytes() == manifest
+
+
 def test_names_from_files_cannot_become_code(tmp_path: Path, run: Path) -> None:
     content = json.loads(run.read_text())
     for result in content["results"]:
