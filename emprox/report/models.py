@@ -30,11 +30,10 @@ FEWEST = 5
 
 
 def model_sections(
-    folder: Path, candidates: Sequence[Any] | None, larger_is_better: bool, projection: str
+    folder: Path, name: str, candidates: Sequence[Any] | None, larger_is_better: bool, projection: str
 ) -> tuple[list[Section], Source]:
-    """Return the sections of a folder that `ArchitectureRegressor.save` wrote, and where it comes from."""
-    model = load(folder)
-    name, key = folder.resolve().name, slug(folder.resolve().name)
+    """Return the sections of a folder that `ArchitectureRegressor.save` wrote, under its name, and where it comes from."""
+    model, key = load(folder), slug(name)
     found = find_candidates(model, candidates, larger_is_better)
     source = _source(model, folder)
     if len(model.y_) < FEWEST:

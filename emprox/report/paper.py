@@ -9,7 +9,7 @@ from emprox._optional import import_optional
 from emprox.errors import InvalidDataError, StorageError
 from emprox.report.charts import Chart, Map, Panel, Report, Series
 from emprox.report.figures import axis_ticks, colour_range, spread_out, symbol_place
-from emprox.report.numbers import slug
+from emprox.report.numbers import slug, told_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,8 +57,8 @@ def write_figures(report: Report, folder: Path, kind: str) -> list[Path]:
     matplotlib = import_optional("matplotlib", "plots")
     written = []
     for chart in report.charts:
-        for panel in chart.panels:
-            name = chart.key if len(chart.panels) == 1 else f"{chart.key}-{slug(panel.name)}"
+        names = told_apart([chart.key if len(chart.panels) == 1 else f"{chart.key}-{slug(p.name)}" for p in chart.panels])
+        for panel, name in zip(chart.panels, names, strict=True):
             written.append(folder / f"{name}.{kind}")
             with matplotlib.rc_context(STYLE):
                 _save(draw_chart(chart, panel), written[-1])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from emprox.errors import InvalidDataError, InvalidOptionError, StorageError
 from emprox.persistence import MANIFEST, write_file
 from emprox.report.charts import Report, Section, Source
-from emprox.report.numbers import listed
+from emprox.report.numbers import listed, slug, told_apart
 
 __all__ = ["FORMATS", "build_report", "write_report"]
 
@@ -94,13 +95,16 @@ def build_report(
         raise InvalidOptionError(f"projection must be one of {', '.join(PROJECTIONS)}; got {projection!r}")
     if not paths:
         raise InvalidDataError("expected at least one file of results or folder of a model, got none")
+    paths = list({Path(path).resolve(): path for path in paths}.values())
     folders = [Path(path) for path in paths if (Path(path) / MANIFEST).is_file()]
     contents = [(file, content) for file in map(Path, paths) if file not in folders for content in _contents(file)]
     sections, sources = _result_sections(contents)
-    for folder in folders:
-        found, source = model_sections(folder, candidates, larger_is_better, projection)
+    names = told_apart([folder.resolve().name for folder in folders], list(map(str, folders)))
+    for folder, name in zip(folders, names, strict=True):
+        found, source = model_sections(folder, name, candidates, larger_is_better, projection)
         sections += found
         sources.append(source)
+    sections = _keyed_apart(sections)
     heading = title or _title(list(dict.fromkeys(section.name.partition(":")[0] for section in sections)))
     return Report(heading, tuple(_summary(sections)), tuple(sections), tuple(sources))
 
@@ -138,6 +142,16 @@ def _result_sections(contents: Iterable[tuple[Path, Any]]) -> tuple[list[Section
     joined = together(runs)
     found = [*(benchmark_section(run, place) for place, run in enumerate(joined)), *search_sections(searches), *sections]
     return found, [*(source for run in joined for source in run.sources), *sources]
+
+
+def _keyed_apart(sections: Sequence[Section]) -> list[Section]:
+    """Return sections with keys, and keys of charts and tables, none of which stands twice: the page and its files go by them."""
+    keys = [key for section in sections for key in (section.key, *(item.key for item in section.items))]
+    apart = (slug(key) for key in told_apart(keys))
+    return [
+        replace(section, key=next(apart), items=tuple(replace(item, key=next(apart)) for item in section.items))
+        for section in sections
+    ]
 
 
 @contextmanager

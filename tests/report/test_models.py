@@ -140,6 +140,18 @@ def test_umap_lays_out_the_embedding(folder: Path, monkeypatch: pytest.MonkeyPat
     assert chart.caption.startswith("UMAP of the 64 numbers")
 
 
+def test_models_in_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [samples.model(tmp_path / name, known) for name, known in (("a", 20), ("b", 30))]
+    report = build_report([*folders, folders[0]])
+    assert [len(c.panels[0].series[0].x) for c in report.charts if c.title == "Estimated against measured"] == [20, 30]
+    assert len({chart.key for chart in report.charts}) == len(report.charts) == 2 * len(build_report(folders[:1]).charts)
+    titles = [section.title for section in report.sections]
+    assert len(set(titles)) == len(titles)
+    assert [str(folder) in title for folder, title in zip(folders, titles[::3], strict=True)] == [True, True]
+    keys = [section.key for section in report.sections] + [item.key for s in report.sections for item in s.items]
+    assert len(set(keys)) == len(keys)
+
+
 def test_a_model_that_knows_little_says_so(tmp_path: Path) -> None:
     report = build_report([samples.model(tmp_path, known=3)])
     assert "too few to say how well it estimates" in report.summary[0]
