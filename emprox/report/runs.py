@@ -10,7 +10,7 @@ from typing import Any
 
 from emprox.errors import InvalidDataError
 from emprox.report.charts import Source
-from emprox.report.differences import Difference, paired_difference
+from emprox.report.differences import Difference, sure_difference
 from emprox.report.numbers import count, listed
 from emprox.report.sources import machine_words
 
@@ -66,7 +66,7 @@ class Run:
         """Return Kendall of the first minus the second over the trials that both have, None where these are fewer than two."""
         one, two = self.by_trial(first, size, "kendall"), self.by_trial(second, size, "kendall")
         trials = sorted(one.keys() & two.keys())
-        return paired_difference([one[t] for t in trials], [two[t] for t in trials]) if len(trials) > 1 else None
+        return sure_difference([one[t] for t in trials], [two[t] for t in trials]) if len(trials) > 1 else None
 
 
 def is_run(content: Any) -> bool:

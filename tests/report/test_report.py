@@ -77,7 +77,8 @@ def test_the_summary_says_who_is_ahead_and_by_how_much() -> None:
     report = build_report([RESULTS / "emprox" / "nasbench201.json"])
     text = " ".join(report.summary)
     assert "emprox ranks best of 2 estimators: Kendall's tau .879" in text
-    assert "It is ahead of xgboost:encoding=features beyond chance" in text
+    assert "It is ahead of xgboost:encoding=features beyond chance, by .0" in text
+    assert "(95 % bootstrap interval of the differences, paired over 20 trials)" in text
     assert "% of the time" in text
 
 
@@ -87,7 +88,19 @@ def test_what_cannot_be_told_is_said(tmp_path: Path, run: Path) -> None:
         result["kendall"] = 0.5 + 0.1 * (result["trial"] - 1) * (-1 if result["estimator"] == "knn" else 1)
     path = tmp_path / "same.json"
     path.write_text(json.dumps(content))
-    assert "these trials cannot tell" in " ".join(build_report([path]).summary)
+    text = " ".join(build_report([path]).summary)
+    assert "ahead of emprox (it is in 1 of 3) these trials cannot tell. Fewer than 10 trials are too few" in text
+
+
+def test_few_trials_do_not_exclude_chance(tmp_path: Path, run: Path) -> None:
+    content = json.loads(run.read_text())
+    for result in content["results"]:
+        result["kendall"] = 0.5 + (0.01 * (1 + 4 * result["trial"]) if result["estimator"] == "emprox" else 0)
+    path = tmp_path / "few.json"
+    path.write_text(json.dumps(content))
+    text = " ".join(build_report([path]).summary)
+    assert "beyond chance" not in text
+    assert "knn (it is in 3 of 3) these trials cannot tell" in text
 
 
 def test_runs_of_one_protocol_are_joined_and_others_kept_apart(tmp_path: Path, run: Path) -> None:
@@ -121,6 +134,7 @@ def test_ablation_is_in_order_and_paired(folder: Path) -> None:
     assert list(lines.y) == list(samples.BLOCKS[:0:-1])
     np.testing.assert_allclose(lines.x, [-0.06, -0.04, -0.02], atol=0.005)
     assert "Of 3 changes of the default, 3 make the ranking worse beyond chance" in report.summary[0]
+    assert "Student interval of the differences, paired over 5 trials" in chart(report, "lines").caption
 
 
 def test_searches_of_one_task_are_compared(folder: Path) -> None:
