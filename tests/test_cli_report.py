@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from emprox import load_table
+from emprox.estimators import load
+from emprox.estimators.base import Target
 from tests.report import samples
 from tests.test_cli import emprox_here, fails
 
@@ -38,6 +40,16 @@ def test_candidates_and_direction_of_a_model(folder: Path, tmp_path: Path) -> No
     page = (tmp_path / "report.html").read_text()
     assert "among 5 unmeasured architectures that were given" in page
     assert "its interval reaches the lowest of all" in page
+
+
+def test_fit_tells_the_report_what_it_learned(tmp_path: Path) -> None:
+    cells = load_table("bundled").population("classes").architectures[:4]
+    rows = "".join(f"{cell},{ms}\n" for ms, cell in enumerate(cells))
+    (tmp_path / "results.csv").write_text("architecture,latency_ms\n" + rows)
+    model = tmp_path / "model"
+    fitted = emprox_here("fit", tmp_path / "results.csv", "--target", "latency_ms", "--estimator", "knn", "-o", model)
+    assert fitted.returncode == 0, fitted.stderr
+    assert load(model).target_ == Target("latency_ms", "ms", larger_is_better=False)
 
 
 def test_figures(folder: Path, tmp_path: Path) -> None:

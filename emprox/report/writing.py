@@ -30,7 +30,7 @@ def write_report(
     format: str = "html",
     title: str | None = None,
     candidates: Sequence[Any] | None = None,
-    larger_is_better: bool = True,
+    larger_is_better: bool | None = None,
     projection: str = "tsne",
 ) -> list[Path]:
     """Write a report on results and models.
@@ -47,8 +47,8 @@ def write_report(
         The heading; by default it names what was given.
     candidates : sequence, optional
         Architectures among which a model's report looks for those worth measuring next; by default 1,000 of its space.
-    larger_is_better : bool
-        Whether a model's target is to be large.
+    larger_is_better : bool, optional
+        Whether a model's target is to be large; by default as the model says, and large where it does not.
     projection : {"tsne", "umap"}
         How the embedding of a model is laid out in two dimensions; ``umap`` needs the extra of that name.
 
@@ -85,7 +85,7 @@ def build_report(
     *,
     title: str | None = None,
     candidates: Sequence[Any] | None = None,
-    larger_is_better: bool = True,
+    larger_is_better: bool | None = None,
     projection: str = "tsne",
 ) -> Report:
     """Return the report that `write_report` writes, as values."""
