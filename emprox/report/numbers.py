@@ -31,10 +31,10 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
 def fixed(number: float, digits: int = 3) -> str:
     """Return a number with so many decimals and no zero before the point.
 
-    >>> fixed(0.8423), fixed(-0.05), fixed(1)
-    ('.842', '-.050', '1.000')
+    >>> fixed(0.8423), fixed(-0.05), fixed(1), fixed(-0.0001)
+    ('.842', '-.050', '1.000', '.000')
     """
-    text = f"{number:.{digits}f}"
+    text = f"{round(number, digits) + 0.0:.{digits}f}"  # no minus before a zero
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
