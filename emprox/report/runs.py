@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -91,6 +92,9 @@ def read_run(content: dict[str, Any], path: Path) -> Run:
             raise InvalidDataError(
                 f"{path} holds a result without {', '.join(sorted(missing))}; expected what `emprox bench` writes"
             )
+        tau = result["kendall"]
+        if tau is not None and (isinstance(tau, bool) or not isinstance(tau, int | float) or not math.isfinite(tau)):
+            raise InvalidDataError(f"{path} holds Kendall's tau {tau!r} of {result['estimator']}; expected a finite number")
     protocol = {"split": "row", "population": "all", **(content.get("protocol") or _protocol(content))}
     return Run(
         content["table"],

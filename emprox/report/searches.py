@@ -12,13 +12,11 @@ from emprox.errors import InvalidDataError
 from emprox.report.charts import Axis, Chart, Panel, Section, Series, Source, Table
 from emprox.report.numbers import count, listed, slug, told_apart, value
 from emprox.report.predictions import Estimates, prediction_chart
-from emprox.report.sources import machine_words
+from emprox.report.sources import RESULT, machine_words
 
 __all__ = ["check_search", "is_search", "search_sections", "search_source"]
 
 FORMAT = 1
-RESULT = "result.json"
-"""The file in a search's folder."""
 REACH = 1.645
 """Standard deviations on either side that make a normal interval of 90 %."""
 LISTED = 50

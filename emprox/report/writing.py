@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from emprox.errors import InvalidDataError, InvalidOptionError, StorageError
+from emprox.errors import EmproxError, InvalidDataError, InvalidOptionError, StorageError
 from emprox.persistence import MANIFEST, write_file
 from emprox.report.charts import Report, Section, Source
 from emprox.report.numbers import listed, slug, told_apart
+from emprox.report.sources import RESULT
 
 __all__ = ["FORMATS", "build_report", "write_report"]
 
@@ -95,6 +96,7 @@ def build_report(
         raise InvalidOptionError(f"projection must be one of {', '.join(PROJECTIONS)}; got {projection!r}")
     if not paths:
         raise InvalidDataError("expected at least one file of results or folder of a model, got none")
+    paths = list(map(_file_of_results, paths))
     paths = list({Path(path).resolve(): path for path in paths}.values())
     folders = [Path(path) for path in paths if (Path(path) / MANIFEST).is_file()]
     contents = [(file, content) for file in map(Path, paths) if file not in folders for content in _contents(file)]
@@ -109,9 +111,15 @@ def build_report(
     return Report(heading, tuple(_summary(sections)), tuple(sections), tuple(sources))
 
 
+def _file_of_results(path: str | Path) -> Path:
+    """Return the path, of a folder of `emprox search` the file in it."""
+    found = Path(path) / RESULT
+    return found if found.is_file() and not (Path(path) / MANIFEST).is_file() else Path(path)
+
+
 def _refuse_overwriting(paths: Sequence[str | Path], out: Path) -> None:
     """Raise if a report would be written over a file that it is about, or into a model, all of whose files are listed."""
-    for path in map(Path, paths):
+    for path in map(_file_of_results, paths):
         is_within = (path / MANIFEST).is_file() and path.resolve() in out.resolve().parents
         if is_within or out.resolve() == path.resolve() or (out.exists() and path.exists() and out.samefile(path)):
             raise InvalidOptionError(f"the report would be written to {out}, over {path} that it is about; name another place")
@@ -129,6 +137,7 @@ def _result_sections(contents: Iterable[tuple[Path, Any]]) -> tuple[list[Section
         with _naming(path):
             if is_run(content):
                 runs.append(read_run(content, path))
+                benchmark_section(runs[-1])  # so that an error has the name of its file
             elif is_search(content):
                 check_search(content, path)
                 search_sections([(path, content)])  # so that an error has the name of its file
@@ -159,12 +168,19 @@ def _naming(path: Path) -> Iterator[None]:
     """Turn what a file lacks into an error that names it."""
     try:
         yield
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
+    except EmproxError as error:
+        raise error if str(path) in str(error) else InvalidDataError(f"{path}: {error}") from error
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise InvalidDataError(f"{path} is not as it was written, {error!r}; expected {EXPECTED}") from error
 
 
 def _contents(path: Path) -> list[Any]:
     """Return the JSON values of a file, those of a list one by one."""
+    if path.is_dir():
+        raise StorageError(
+            f"{path} is a folder without {MANIFEST} or {RESULT}; expected one that `emprox fit` or `emprox search` wrote. A "
+            f"store has no report: learn from it first, emprox fit {path} --target COLUMN -o model"
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -173,6 +189,8 @@ def _contents(path: Path) -> list[Any]:
         ) from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InvalidDataError(f"{path} is no JSON file: {error}; expected what `emprox bench --out` writes") from error
+    if content == []:
+        raise InvalidDataError(f"{path} holds an empty list; expected {EXPECTED}")
     return content if isinstance(content, list) else [content]
 
 
