@@ -165,6 +165,7 @@ def test_search_of_several_objectives_has_a_front(folder: Path) -> None:
     ("content", "words"),
     [
         ("{", "is no JSON file"),
+        ("[]", "holds an empty list"),
         ('{"a": 1}', "no file of results that a report knows"),
         ('{"kind": "search", "format": 9, "runs": []}', "format 9 and 0 runs"),
         ('{"table": "t", "target": "y", "results": [], "summary": []}', "holds no results"),
@@ -218,6 +219,36 @@ def test_names_from_files_cannot_become_code(tmp_path: Path, run: Path) -> None:
     assert page.count("</script>") == 3
 
 
+def test_errors_in_files_of_runs_name_them(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "broken.json"
+    content = json.loads(run.read_text())
+    for tau in ("high", float("nan")):
+        path.write_text(json.dumps(content | {"results": [content["results"][0] | {"kendall": tau}]}))
+        with pytest.raises(InvalidDataError, match=r"broken.json holds Kendall's tau .*; expected a finite number"):
+            build_report([path])
+    path.write_text(json.dumps(content | {"tested": content["tested"] | {"measured": content["tested"]["measured"][1:]}}))
+    with pytest.raises(InvalidDataError, match=r"broken.json: 59 measured values"):
+        build_report([path])
+
+
+def test_folders_are_those_of_searches_and_models(tmp_path: Path) -> None:
+    path = samples.search(tmp_path)
+    assert build_report([path.parent]).sections == build_report([path]).sections
+    (tmp_path / "store").mkdir()
+    with pytest.raises(StorageError, match="A store has no report: learn from it first"):
+        build_report([tmp_path / "store"])
+
+
+def test_calibration_says_whose_it_is_and_stands_beside_the_same_estimator(run: Path) -> None:
+    report = build_report([run])
+    curve, cloud = chart(report, "calibration"), chart(report, "predicted")
+    names = [series.name for series in curve.panels[0].series]
+    assert names[0] == cloud.panels[0].name
+    assert all(name in curve.title and name in curve.caption for name in names)
+    assert f"intervals of {' and '.join(names)}." in cloud.caption
+    assert not any("knn" in name for name in names)
+
+
 @pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
 def test_figures_for_papers(folder: Path, kind: str) -> None:
     source = samples.ablation(folder)
@@ -229,6 +260,7 @@ def test_figures_for_papers(folder: Path, kind: str) -> None:
     if kind == "svg":
         assert before == [path.read_bytes() for path in write_report([source], folder / kind, format=kind)]
         texts = "".join(ElementTree.fromstring(before[0]).itertext())
+        assert all(word in texts for word in ("Choices: What each choice is worth", "most labels"))
         assert all(word in texts for word in ("difference in Kendall's tau", *samples.BLOCKS[1:]))
 
 
