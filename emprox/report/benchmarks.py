@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from emprox.report.charts import Axis, Chart, Panel, Section, Series, Table
 from emprox.report.differences import FEW, Difference, method_of
 from emprox.report.metrics import LEVEL
@@ -95,7 +97,7 @@ def _coverage(run: Run, key: str, colours: Mapping[str, int]) -> Chart | None:
         sizes = [size for size in run.sizes if run.values(name, size, "coverage")]
         if sizes:
             found = [mean_interval(run.values(name, size, "coverage")) for size in sizes]
-            mean, low, high = (list(column) for column in zip(*found, strict=True))
+            mean, low, high = (np.clip(column, 0, 1).tolist() for column in zip(*found, strict=True))
             series.append(Series(name, sizes, mean, "line", low, high, colour=colour))
     if not series:
         return None

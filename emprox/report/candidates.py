@@ -54,6 +54,9 @@ class Candidates:
             return (f"{first}, the {self.better} estimate. This estimator gives no intervals.",)
         lower, upper = self.interval
         width = upper - lower
+        if len(width) < 3:  # too few for thirds
+            few = f"90 % intervals of the candidates are from {value(width.min())} to {value(width.max())} wide."
+            return (f"{first}, between {value(lower[0])} and {value(upper[0])} with 90 % probability.", few)
         parts = [width[part] for part in np.array_split(np.argsort(self.estimates, kind="stable"), 3)]
         low, high = (value(float(np.median(part))) for part in (parts[0], parts[-1]))
         surest, middle, widest = (value(end) for end in np.quantile(width, [0.1, 0.5, 0.9]).tolist())

@@ -120,6 +120,10 @@ def test_candidates_that_are_given(folder: Path) -> None:
     found = find_candidates(model, [*given, str(model.architectures_[0])], larger_is_better=True)
     assert found is not None
     assert set(found.labels) == set(given)
+    alone = find_candidates(model, given[:1], larger_is_better=True)
+    assert alone is not None
+    assert "of all" not in alone.sentences[0]
+    assert alone.sentences[1].startswith("90 % intervals of the candidates are from")
     assert find_candidates(model, [], larger_is_better=True) is None
     with pytest.raises(EmproxError):
         find_candidates(model, ["no cell"], larger_is_better=True)

@@ -92,6 +92,16 @@ def test_what_cannot_be_told_is_said(tmp_path: Path, run: Path) -> None:
     assert "ahead of emprox (it is in 1 of 3) these trials cannot tell. Fewer than 10 trials are too few" in text
 
 
+def test_intervals_of_shares_are_shares(tmp_path: Path, run: Path) -> None:
+    content = json.loads(run.read_text())
+    for result in content["results"]:
+        result["coverage"] = 0.7 + 0.15 * result["trial"]
+    path = tmp_path / "sure.json"
+    path.write_text(json.dumps(content))
+    series = chart(build_report([path]), "coverage").panels[0].series[0]
+    assert list(series.high) == [1, 1]
+
+
 def test_few_trials_do_not_exclude_chance(tmp_path: Path, run: Path) -> None:
     content = json.loads(run.read_text())
     for result in content["results"]:
