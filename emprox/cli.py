@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import sys
+from dataclasses import asdict
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -92,6 +93,7 @@ def fit(
 ) -> None:
     """Learn from measured architectures and save the model."""
     from emprox.estimators import make_estimator
+    from emprox.estimators.base import Target
     from emprox.index import Store
     from emprox.tables import read_csv
 
@@ -101,6 +103,7 @@ def fit(
     table = Store(results).table(target, space) if results.is_dir() else read_csv(results, family, target, **columns)
     model = make_estimator(estimator, space=table.space, random_state=seed)
     model.fit(table.architectures, table.targets[target], table.spreads.get(target))
+    model.target_ = Target(target, **asdict(table.measures[target]))
     model.save(output)
     out.print(f"{estimator} fitted on {len(table)} architectures of {table.space}, {target}; saved in {output}")
 

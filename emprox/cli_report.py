@@ -48,7 +48,9 @@ def report(
             help="Architectures among which a model looks for the next to measure, one per line; random ones by default."
         ),
     ] = None,
-    smaller_is_better: Annotated[bool, typer.Option("--smaller-is-better", help="A model's target is to be small.")] = False,
+    smaller_is_better: Annotated[
+        bool, typer.Option("--smaller-is-better", help="A model's target is to be small; by default its name tells.")
+    ] = False,
     projection: Annotated[
         Projection, typer.Option("--map", help="How a model's embedding is laid out; umap needs the extra umap.")
     ] = Projection.TSNE,
@@ -59,13 +61,15 @@ def report(
     wanted = output or Path("report.html" if kind is Format.HTML else "figures")
     if kind is Format.HTML and wanted.is_dir():
         raise InvalidOptionError(f"{wanted} is a folder; name the file to write, such as {wanted / 'report.html'}")
+    if candidates is not None and wanted.resolve() == candidates.resolve():
+        raise InvalidOptionError(f"the report would be written over the candidates in {candidates}; name another place")
     written = write_report(
         results,
         wanted,
         format=kind.value,
         title=title,
         candidates=None if candidates is None else _lines(candidates),
-        larger_is_better=not smaller_is_better,
+        larger_is_better=False if smaller_is_better else None,
         projection=projection.value,
     )
     size = sum(path.stat().st_size for path in written)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
@@ -29,6 +30,18 @@ __all__ = ["ESTIMATORS", "ArchitectureRegressor", "load", "make_estimator", "tak
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Target:
+    """What the measurements of a model are, for reports."""
+
+    name: str
+    """Such as ``val_accuracy``."""
+    unit: str = ""
+    """Such as ``ms``; empty where it is not known."""
+    larger_is_better: bool | None = None
+    """Direction; None where it is not known."""
+
+
 class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     """A scikit-learn regressor whose samples are architectures.
 
@@ -44,6 +57,8 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
         Their measured values.
     y_std_ : ndarray of shape (n_known,) or None
         Standard deviations of those values, where given.
+    target_ : Target or None
+        What those values are. `emprox fit` sets it; `fit` forgets it, since it cannot know.
     """
 
     kind: ClassVar[str]
@@ -56,6 +71,7 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     """Whether labels only set the scale, so that the ranking costs none."""
     needs_labels: ClassVar[bool] = True
     """Whether `fit` needs a measurement; without one, others rank by a score, and ``space`` has to be given."""
+    target_: Target | None = None
     tunable: ClassVar[Mapping[str, Any]] = {}
     """Options that `Tuned` searches: name to a list of values or a ``scipy.stats`` distribution."""
     space: str | ArchitectureFamily | None
@@ -90,6 +106,7 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
         known = as_architectures(descriptions, space)
         values, spread = as_measurements(y, y_std, len(known), several=self.several_targets)
         self.space_, self.architectures_, self.y_, self.y_std_ = space, known, values, spread
+        self.target_ = None
         self._fit()
         return self
 
@@ -180,6 +197,7 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
                 "kind": self.kind,
                 "space": self.space_.setting,
                 "options": self._options() | {"space": self.space_.setting},
+                "target": None if self.target_ is None else asdict(self.target_),
                 "known": {
                     "architectures": [str(a) for a in self.architectures_],
                     "y": self.y_.tolist(),
@@ -208,6 +226,8 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
         estimator.architectures_ = [estimator.space_.restore(text) for text in known["architectures"]]
         estimator.y_ = np.array(known["y"], dtype=np.float64)
         estimator.y_std_ = None if known["y_std"] is None else np.array(known["y_std"], dtype=np.float64)
+        target = manifest.get("target")  # folders of older versions have none
+        estimator.target_ = None if target is None else Target(**target)
         estimator._read_state(folder, manifest["state"])
         return estimator
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emprox.report.charts import Axis, Cell, Chart, Panel, Section, Series, Source, Table
-from emprox.report.differences import Difference, paired_difference
+from emprox.report.differences import Difference, method_of, sure_difference
 from emprox.report.numbers import count, fixed, listed, slug
 
 __all__ = ["ablation_section", "ablation_source", "is_ablation"]
@@ -34,7 +34,7 @@ def ablation_section(content: Taus, path: Path) -> Section:
     means = {line: _means(found, tables) for line, found in content.items() if set(tables) <= set(found)}
     steps = range(len(means[DEFAULT]))
     found = {
-        line: [paired_difference(mean[i], means[DEFAULT][i]) for i in steps] for line, mean in means.items() if line != DEFAULT
+        line: [sure_difference(mean[i], means[DEFAULT][i]) for i in steps] for line, mean in means.items() if line != DEFAULT
     }
     order = tuple(sorted(found, key=lambda line: found[line][-1].mean))
     key = slug(f"choices {path.stem}")
@@ -45,7 +45,7 @@ def ablation_section(content: Taus, path: Path) -> Section:
         key + "-lines",
         "What each choice is worth",
         f"Difference in Kendall's tau when one choice of the default is changed, mean over {count(len(tables), 'table')} and "
-        f"{count(trials, 'trial')}; bars are 95 % bootstrap intervals paired over trials. Left of the line the change does harm.",
+        f"{count(trials, 'trial')}; bars: {method_of(trials)}. Left of the line the change does harm.",
         "; ".join(f"{line} {_said(found[line][-1])}" for line in order) + ".",
         Axis("difference in Kendall's tau"),
         Axis("", names=order[::-1]),
@@ -58,7 +58,7 @@ def ablation_section(content: Taus, path: Path) -> Section:
     worst = f"What costs most is {order[0]}: {_said(found[order[0]][-1])}." if order else ""
     sentences = (
         f"Of {count(len(order), 'change')} of the default, {len(harmful)} make the ranking worse beyond chance with the most "
-        f"labels. {worst}",
+        f"labels ({method_of(trials)}). {worst}",
         f"Tables: {listed(tables)}.",
     )
     return Section(key, "Choices", "What each choice is worth", sentences, (chart, table))

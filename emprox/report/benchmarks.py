@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from emprox.report.charts import Axis, Chart, Panel, Section, Series, Table
+from emprox.report.differences import FEW, Difference, method_of
 from emprox.report.metrics import LEVEL
 from emprox.report.numbers import count, fixed, listed, mean_interval, percent, seconds, slug, value
 from emprox.report.predictions import prediction_charts
@@ -94,7 +97,7 @@ def _coverage(run: Run, key: str, colours: Mapping[str, int]) -> Chart | None:
         sizes = [size for size in run.sizes if run.values(name, size, "coverage")]
         if sizes:
             found = [mean_interval(run.values(name, size, "coverage")) for size in sizes]
-            mean, low, high = (list(column) for column in zip(*found, strict=True))
+            mean, low, high = (np.clip(column, 0, 1).tolist() for column in zip(*found, strict=True))
             series.append(Series(name, sizes, mean, "line", low, high, colour=colour))
     if not series:
         return None
@@ -167,18 +170,28 @@ def _lead(run: Run, size: int) -> str:
     best, *others = run.measured(size)
     found = [(name, run.difference(best, name, size)) for name in others]
     sure = [(name, d) for name, d in found if d is not None and d.is_real]
-    unsure = [name for name, d in found if d is None or not d.is_real]
+    unsure = [(name, d) for name, d in found if d is None or not d.is_real]
     parts = []
     if sure:
         name, d = sure[0]
         behind = listed([name for name, _ in sure]) if len(sure) < 4 else count(len(sure), "other")
+        of = "" if len(sure) == 1 else f"of {name} "
         parts.append(
-            f"It is ahead of {behind} beyond chance, paired over trials; of {name} by {fixed(d.mean)} [{fixed(d.low)}, "
-            f"{fixed(d.high)}]."
+            f"It is ahead of {behind} beyond chance, {of}by {fixed(d.mean)} [{fixed(d.low)}, {fixed(d.high)}] "
+            f"({method_of(d.trials)})."
         )
     if unsure:
-        parts.append(f"Whether it is ahead of {listed(unsure)} these trials cannot tell.")
+        parts.append(f"Whether it is ahead of {listed([_unsure(*each) for each in unsure])} these trials cannot tell.")
+    if any(d is None or d.trials < FEW for _, d in unsure):
+        parts.append(f"Fewer than {FEW} trials are too few to exclude chance unless a difference is large beside their spread.")
     return " ".join(parts)
+
+
+def _unsure(name: str, difference: Difference | None) -> str:
+    """Name an estimator, and in how many trials another was ahead of it where these are few."""
+    if difference is None:
+        return f"{name} (fewer than two trials in common)"
+    return f"{name} (it is in {difference.ahead} of {difference.trials})" if difference.trials < FEW else name
 
 
 def _saved(run: Run, size: int) -> str:

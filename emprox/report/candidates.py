@@ -16,7 +16,7 @@ from emprox.report.metrics import LEVEL
 from emprox.report.numbers import count, value
 from emprox.spaces import Architecture, SearchSpace, as_architectures
 
-__all__ = ["Candidates", "candidate_items", "find_candidates"]
+__all__ = ["Candidates", "candidate_items", "find_candidates", "quantity"]
 
 Floats = NDArray[np.float64]
 DRAWN = 1000
@@ -54,6 +54,9 @@ class Candidates:
             return (f"{first}, the {self.better} estimate. This estimator gives no intervals.",)
         lower, upper = self.interval
         width = upper - lower
+        if len(width) < 3:  # too few for thirds
+            few = f"90 % intervals of the candidates are from {value(width.min())} to {value(width.max())} wide."
+            return (f"{first}, between {value(lower[0])} and {value(upper[0])} with 90 % probability.", few)
         parts = [width[part] for part in np.array_split(np.argsort(self.estimates, kind="stable"), 3)]
         low, high = (value(float(np.median(part))) for part in (parts[0], parts[-1]))
         surest, middle, widest = (value(end) for end in np.quantile(width, [0.1, 0.5, 0.9]).tolist())
@@ -64,6 +67,14 @@ class Candidates:
             f"{high} in "
             f"the highest; the surest tenth have at most {surest}, the least sure at least {widest}.",
         )
+
+
+def quantity(model: ArchitectureRegressor) -> str:
+    """Return what axes call the target of a model: its name, and its unit where the name does not end with that."""
+    if model.target_ is None:
+        return "performance"
+    name, unit = model.target_.name, model.target_.unit
+    return f"{name}, {unit}" if unit and not name.endswith(f"_{unit}") else name
 
 
 def find_candidates(model: ArchitectureRegressor, given: Sequence[Any] | None, larger_is_better: bool) -> Candidates | None:
@@ -129,7 +140,7 @@ def _first(columns: Floats) -> Floats:
     return columns.reshape(len(columns), -1)[:, 0]
 
 
-def candidate_items(found: Candidates, key: str) -> tuple[Chart | Table, ...]:
+def candidate_items(found: Candidates, key: str, what: str) -> tuple[Chart | Table, ...]:
     """Return how sure the model is of the candidates, and the first of them as a table."""
     table = _table(found, key)
     if found.interval is None:
@@ -151,7 +162,7 @@ def candidate_items(found: Candidates, key: str) -> tuple[Chart | Table, ...]:
         f"Width of 90 % intervals of {found.origin}: lower is surer."
         + ("" if distances is None else " Darker points lie nearer to a measured architecture."),
         found.sentences[-1],
-        Axis("estimated performance"),
+        Axis(f"estimated {what}"),
         Axis("width of 90 % interval"),
         (Panel("all", (series,)),),
     )
@@ -167,7 +178,7 @@ def candidate_items(found: Candidates, key: str) -> tuple[Chart | Table, ...]:
         "The most promising",
         f"Estimates and 90 % intervals of the first {len(names)}, numbered as in the table: those that reach the {found.better}.",
         text + ".",
-        Axis("performance"),
+        Axis(what),
         Axis("", names=names[::-1]),
         (Panel("all", (ranked,)),),
     )

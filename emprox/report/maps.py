@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emprox._optional import import_optional
 from emprox.estimators import EmProx
 from emprox.index import EmbeddingIndex
-from emprox.report.candidates import CHOSEN, Candidates
+from emprox.report.candidates import CHOSEN, Candidates, quantity
 from emprox.report.charts import Axis, Map, Panel, Series
 from emprox.report.numbers import count, value
 from emprox.report.predictions import Estimates
@@ -94,7 +94,7 @@ def embedding_map(
         text,
         Axis(""),
         Axis(""),
-        _panels(place, labels, columns, n),
+        _panels(place, labels, columns, n, quantity(model)),
         details=details,
     )
 
@@ -144,7 +144,7 @@ def _columns(
     return columns
 
 
-def _panels(place: Floats, labels: Sequence[str], columns: dict[str, Floats], n: int) -> tuple[Panel, ...]:
+def _panels(place: Floats, labels: Sequence[str], columns: dict[str, Floats], n: int, what: str) -> tuple[Panel, ...]:
     stars = Series(
         "measure next",
         place[n:, 0].tolist(),
@@ -164,7 +164,7 @@ def _panels(place: Floats, labels: Sequence[str], columns: dict[str, Floats], n:
             "cloud",
             notes=[labels[i] for i in rows.tolist()],
             values=values.tolist(),
-            value_name={"error": "absolute error", "interval width": "width of 90 % interval"}.get(name, "measured performance"),
+            value_name={"error": "absolute error", "interval width": "width of 90 % interval"}.get(name, f"measured {what}"),
             ids=rows.tolist(),
         )
         panels.append(Panel(f"colours for the {shown.value_name}", (shown, stars) if n < len(labels) else (shown,)))

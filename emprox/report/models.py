@@ -13,7 +13,7 @@ from sklearn.model_selection import KFold
 
 from emprox.estimators import ArchitectureRegressor, EmProx, load
 from emprox.persistence import read_folder
-from emprox.report.candidates import Candidates, candidate_items, find_candidates
+from emprox.report.candidates import Candidates, candidate_items, find_candidates, quantity
 from emprox.report.charts import Chart, Section, Source, Table
 from emprox.report.maps import PROJECTIONS, embedding_map
 from emprox.report.metrics import CALIBRATION_LEVELS, LEVEL, coverage, kendall, mae
@@ -30,24 +30,24 @@ FEWEST = 5
 
 
 def model_sections(
-    folder: Path, candidates: Sequence[Any] | None, larger_is_better: bool, projection: str
+    folder: Path, name: str, candidates: Sequence[Any] | None, larger_is_better: bool | None, projection: str
 ) -> tuple[list[Section], Source]:
-    """Return the sections of a folder that `ArchitectureRegressor.save` wrote, and where it comes from."""
-    model = load(folder)
-    name, key = folder.resolve().name, slug(folder.resolve().name)
+    """Return the sections of a folder that `ArchitectureRegressor.save` wrote, under its name, and where it comes from."""
+    model, key = load(folder), slug(name)
+    said, larger_is_better = _direction(model, larger_is_better)
     found = find_candidates(model, candidates, larger_is_better)
     source = _source(model, folder)
     if len(model.y_) < FEWEST:
         few = f"T{_called(name)[1:]} knows {count(len(model.y_), 'architecture')}, too few to say how well it estimates."
         return [Section(f"{key}-known", name, f"T{_called(name)[1:]}", (few,), ())], source
     positions, estimates = left_out_estimates(model)
-    sections = [_known(model, name, key, positions, estimates, larger_is_better)]
+    sections = [_known(model, name, key, positions, estimates, larger_is_better, said)]
     if isinstance(model, EmProx):
         chart = embedding_map(model, f"{key}-map", positions, estimates, found, larger_is_better, projection)
-        said = (_alike(model), chart.text)
-        sections.append(Section(f"{key}-embedding", f"{name}: map", f"Map of {_called(name)}", said, (chart,)))
+        words = (_alike(model), chart.text)
+        sections.append(Section(f"{key}-embedding", f"{name}: map", f"Map of {_called(name)}", words, (chart,)))
     if found is not None:
-        sections.append(_next(found, name, key))
+        sections.append(_next(found, name, key, quantity(model)))
     return sections, source
 
 
@@ -68,6 +68,17 @@ def left_out_estimates(model: ArchitectureRegressor) -> tuple[NDArray[np.int64],
     return positions, Estimates(measured, columns[:, 0], held[LEVEL], curve, [labels[i] for i in positions])
 
 
+def _direction(model: ArchitectureRegressor, larger_is_better: bool | None) -> tuple[str, bool]:
+    """Return whether a larger target is better, as asked or as the model says, and a sentence about it."""
+    told = None if model.target_ is None else model.target_.larger_is_better
+    larger = told if larger_is_better is None else larger_is_better
+    target = "its target" if model.target_ is None else model.target_.name
+    if larger is None:
+        return f"Nothing says whether a larger value of {target} is better; here it is taken to be.", True
+    asked = "" if larger_is_better is None else ", as was asked"
+    return f"A {'larger' if larger else 'smaller'} value of {target} is taken as better{asked}.", larger
+
+
 def _called(name: str) -> str:
     """Return what sentences call a model: its folder's name, unless that says no more than what it is."""
     return "the model" if name.lower() == "model" else f"the model {name}"
@@ -83,18 +94,24 @@ def _cross_validated(model: ArchitectureRegressor, first: Floats) -> Floats:
 
 
 def _known(
-    model: ArchitectureRegressor, name: str, key: str, positions: NDArray[np.int64], estimates: Estimates, larger_is_better: bool
+    model: ArchitectureRegressor,
+    name: str,
+    key: str,
+    positions: NDArray[np.int64],
+    estimates: Estimates,
+    larger_is_better: bool,
+    direction: str,
 ) -> Section:
     way = "left out one by one" if isinstance(model, EmProx) else f"left out in {FOLDS} parts, the rest fitted anew"
     population = f"{count(len(positions), 'measured architecture')} of {_called(name)}, {way}"
-    items: list[Chart | Table] = [prediction_chart(f"{key}-left-out", population, "performance", {name: estimates})]
+    items: list[Chart | Table] = [prediction_chart(f"{key}-left-out", population, quantity(model), {name: estimates})]
     if estimates.calibration:
         items.append(calibration_chart(f"{key}-calibration", population, {name: estimates}))
     return Section(
         f"{key}-known",
         f"{name}: known",
         f"What {_called(name)} knows",
-        tuple(_said(model, name, estimates, way, larger_is_better)),
+        (*_said(model, name, estimates, way, larger_is_better), direction),
         tuple(items),
     )
 
@@ -134,9 +151,13 @@ def _alike(model: EmProx) -> str:
     )
 
 
-def _next(found: Candidates, name: str, key: str) -> Section:
+def _next(found: Candidates, name: str, key: str, what: str) -> Section:
     return Section(
-        f"{key}-next", f"{name}: next", f"What {_called(name)} would measure next", found.sentences, candidate_items(found, key)
+        f"{key}-next",
+        f"{name}: next",
+        f"What {_called(name)} would measure next",
+        found.sentences,
+        candidate_items(found, key, what),
     )
 
 
@@ -146,6 +167,7 @@ def _source(model: ArchitectureRegressor, folder: Path) -> Source:
     facts = {
         "estimator": f"{type(model).__name__}({options})",
         "space": model.space_.setting,
+        "target": quantity(model),
         "known": count(len(model.y_), "measured architecture"),
         "versions": f"written by emprox {manifest['emprox']}",
     }

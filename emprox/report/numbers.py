@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
 
-__all__ = ["count", "fixed", "listed", "mean_interval", "percent", "seconds", "slug", "value"]
+__all__ = ["count", "fixed", "listed", "mean_interval", "percent", "seconds", "slug", "told_apart", "value"]
 
 CONFIDENCE = 0.95
 """Of the intervals of means over trials."""
@@ -30,10 +31,10 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
 def fixed(number: float, digits: int = 3) -> str:
     """Return a number with so many decimals and no zero before the point.
 
-    >>> fixed(0.8423), fixed(-0.05), fixed(1)
-    ('.842', '-.050', '1.000')
+    >>> fixed(0.8423), fixed(-0.05), fixed(1), fixed(-0.0001)
+    ('.842', '-.050', '1.000', '.000')
     """
-    text = f"{number:.{digits}f}"
+    text = f"{round(number, digits) + 0.0:.{digits}f}"  # no minus before a zero
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
@@ -91,3 +92,20 @@ def slug(text: str) -> str:
     'xgboost-encoding-features-121'
     """
     return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+
+
+def told_apart(*levels: Sequence[str]) -> list[str]:
+    """Return names none of which stands twice: of the first level, where that repeats of the next, at last with a number.
+
+    >>> told_apart(["model", "model", "trees"], ["a/model", "b/model", "c/trees"]), told_apart(["x", "x"])
+    (['a/model', 'b/model', 'trees'], ['x', 'x 2'])
+    """
+    names = list(levels[0])
+    for longer in levels[1:]:
+        times = Counter(names)
+        names = [long if times[name] > 1 else name for name, long in zip(names, longer, strict=True)]
+    found: list[str] = []
+    for name in names:
+        numbered = (name if place == 1 else f"{name} {place}" for place in range(1, len(names) + 1))
+        found.append(next((each for each in numbered if each not in found), name))
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from emprox._optional import import_optional
 from emprox.errors import InvalidDataError, StorageError
 from emprox.report.charts import Chart, Map, Panel, Report, Series
 from emprox.report.figures import axis_ticks, colour_range, spread_out, symbol_place
-from emprox.report.numbers import slug
+from emprox.report.numbers import slug, told_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,8 @@ LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (8, 2)))
 GREY = "#55606c"
 WIDTH, HEIGHT, ROW, LINE = 5.0, 3.4, 0.24, 0.16
 """Inches: of a figure, of each name along an axis, and of each line of a legend after the first."""
+TITLE = 70
+"""Letters in a line of a title."""
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -56,25 +59,29 @@ def write_figures(report: Report, folder: Path, kind: str) -> list[Path]:
     """
     matplotlib = import_optional("matplotlib", "plots")
     written = []
-    for chart in report.charts:
-        for panel in chart.panels:
-            name = chart.key if len(chart.panels) == 1 else f"{chart.key}-{slug(panel.name)}"
+    charts = [(section.name, item) for section in report.sections for item in section.items if isinstance(item, Chart)]
+    for subject, chart in charts:
+        names = told_apart([chart.key if len(chart.panels) == 1 else f"{chart.key}-{slug(p.name)}" for p in chart.panels])
+        for panel, name in zip(chart.panels, names, strict=True):
             written.append(folder / f"{name}.{kind}")
             with matplotlib.rc_context(STYLE):
-                _save(draw_chart(chart, panel), written[-1])
+                _save(draw_chart(chart, panel, f"{subject}: {chart.title}"), written[-1])
     if not written:
         raise InvalidDataError("the report has no charts to write; its text is in --format html")
     return written
 
 
-def draw_chart(chart: Chart, panel: Panel) -> Figure:
-    """Return one state of a chart as a matplotlib figure."""
+def draw_chart(chart: Chart, panel: Panel, title: str = "") -> Figure:
+    """Return one state of a chart as a matplotlib figure, under a title with the name of the state where there are several."""
     figure_module = import_optional("matplotlib.figure", "plots")
     named = [series for series in panel.series if series.values is None and (series.kind != "cloud" or len(panel.series) > 1)]
     height = 0.9 + ROW * len(chart.y.names) if chart.y.names else HEIGHT
     height += LINE * max(0, (len(named) - 1) // 2)
     figure: Figure = figure_module.Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots()
+    if title:
+        state = f"\n{panel.name}" if len(chart.panels) > 1 else ""
+        axes.set_title("\n".join(textwrap.wrap(title, TITLE)) + state, fontsize=8, loc="left")
     for series in panel.series:
         _draw(axes, series, chart)
     _scales(axes, chart, panel)

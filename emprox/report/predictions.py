@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emprox.errors import InvalidDataError
 from emprox.report.charts import Axis, Chart, Panel, Series
 from emprox.report.metrics import CALIBRATION_LEVELS, coverage, kendall, mae
-from emprox.report.numbers import fixed, percent, value
+from emprox.report.numbers import fixed, listed, percent, value
 from emprox.report.runs import Run
 
 __all__ = ["Estimates", "calibration_chart", "prediction_chart", "prediction_charts", "thirds"]
@@ -46,7 +47,8 @@ def prediction_charts(run: Run, key: str) -> list[Chart]:
     kept = [r for r in run.results if "predictions" in r]
     if not kept or not run.tested:
         return []
-    found = {f"{r['estimator']}, {r['train_size']} labels": _read(r["predictions"], run) for r in reversed(kept)}
+    kept = sorted(reversed(kept), key=lambda r: "calibration" not in r["predictions"])  # both charts open on the same estimator
+    found = {f"{r['estimator']}, {r['train_size']} labels": _read(r["predictions"], run) for r in kept}
     population = f"{len(run.tested['measured']):,} test architectures of {run.table}, first trial"
     with_curve = {name: e for name, e in found.items() if e.calibration}
     charts = [prediction_chart(f"{key}-predicted", population, run.target, found)]
@@ -56,12 +58,19 @@ def prediction_charts(run: Run, key: str) -> list[Chart]:
 def _read(kept: Mapping[str, Sequence[float]], run: Run) -> Estimates:
     interval = (np.array(kept["lower"]), np.array(kept["upper"])) if "lower" in kept else None
     measured, labels = np.array(run.tested["measured"]), run.tested["architectures"]
+    if not len(measured) == len(kept["estimated"]) == len(labels):
+        raise InvalidDataError(
+            f"{len(measured)} measured values, {len(labels)} architectures and {len(kept['estimated'])} estimates; expected "
+            "as many"
+        )
     return Estimates(measured, np.array(kept["estimated"]), interval, kept.get("calibration", ()), labels)
 
 
 def prediction_chart(key: str, population: str, target: str, found: Mapping[str, Estimates]) -> Chart:
     """Return estimates against measured values, one panel for each estimator."""
-    bars = "; bars are 90 % intervals" if any(e.interval is not None for e in found.values()) else ""
+    sure = [name for name, e in found.items() if e.interval is not None]
+    whose = "" if len(sure) == len(found) else f" of {listed(sure)}"
+    bars = f"; bars are 90 % intervals{whose}" if sure else ""
     some = f" of {MOST_BARS} drawn at random" if max(len(e.measured) for e in found.values()) > MOST_BARS else ""
     return Chart(
         key,
@@ -103,8 +112,9 @@ def calibration_chart(key: str, population: str, found: Mapping[str, Estimates])
     )
     return Chart(
         key,
-        "Calibration",
-        f"{population}. On the diagonal intervals hold as many measured values as they promise; below it they are too narrow.",
+        f"Calibration of {listed(list(found))}" if len(found) < 3 else f"Calibration of {len(found)} estimates",
+        f"{population}: {listed(list(found))}. On the diagonal intervals hold as many measured values as they "
+        "promise; below it they are too narrow.",
         f"Share of measured values inside intervals, beside the share promised: {text}.",
         Axis("share promised"),
         Axis("share inside the interval"),

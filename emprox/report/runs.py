@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +11,8 @@ from typing import Any
 
 from emprox.errors import InvalidDataError
 from emprox.report.charts import Source
-from emprox.report.differences import Difference, paired_difference
-from emprox.report.numbers import count
+from emprox.report.differences import Difference, sure_difference
+from emprox.report.numbers import count, listed
 from emprox.report.sources import machine_words
 
 __all__ = ["Run", "is_run", "read_run", "together"]
@@ -66,7 +67,7 @@ class Run:
         """Return Kendall of the first minus the second over the trials that both have, None where these are fewer than two."""
         one, two = self.by_trial(first, size, "kendall"), self.by_trial(second, size, "kendall")
         trials = sorted(one.keys() & two.keys())
-        return paired_difference([one[t] for t in trials], [two[t] for t in trials]) if len(trials) > 1 else None
+        return sure_difference([one[t] for t in trials], [two[t] for t in trials]) if len(trials) > 1 else None
 
 
 def is_run(content: Any) -> bool:
@@ -91,6 +92,9 @@ def read_run(content: dict[str, Any], path: Path) -> Run:
             raise InvalidDataError(
                 f"{path} holds a result without {', '.join(sorted(missing))}; expected what `emprox bench` writes"
             )
+        tau = result["kendall"]
+        if tau is not None and (isinstance(tau, bool) or not isinstance(tau, int | float) or not math.isfinite(tau)):
+            raise InvalidDataError(f"{path} holds Kendall's tau {tau!r} of {result['estimator']}; expected a finite number")
     protocol = {"split": "row", "population": "all", **(content.get("protocol") or _protocol(content))}
     return Run(
         content["table"],
@@ -104,7 +108,13 @@ def read_run(content: dict[str, Any], path: Path) -> Run:
 
 
 def together(runs: Iterable[Run]) -> list[Run]:
-    """Return the runs with those of one table and protocol joined; of a result that stands twice the first counts."""
+    """Return the runs with those of one table and protocol joined.
+
+    Raises
+    ------
+    InvalidDataError
+        If two files hold different results of an estimator with as many labels in one trial, or tested other rows.
+    """
     joined: dict[Any, Run] = {}
     for run in runs:
         key = (run.table, run.target, run.population, run.protocol)
@@ -114,10 +124,26 @@ def together(runs: Iterable[Run]) -> list[Run]:
 
 
 def _join(first: Run, second: Run) -> Run:
-    known = {(r["estimator"], r["train_size"], r["trial"]) for r in first.results}
-    new = [r for r in second.results if (r["estimator"], r["train_size"], r["trial"]) not in known]
+    files = f"{listed([source.name for source in first.sources])} and {second.sources[0].name}"
+    known = {_cell(result): result for result in first.results}
+    for result in second.results:
+        estimator, size, trial = _cell(result)
+        if known.get(_cell(result), result) != result:
+            raise InvalidDataError(
+                f"{files} hold different results of {estimator} with {size} labels in trial {trial} on {first.table}; write "
+                "a report on each, or remove one of them"
+            )
+    if first.tested and second.tested and first.tested != second.tested:
+        raise InvalidDataError(
+            f"{files} tested other rows of {first.table}, though their protocols are equal; write a report on each"
+        )
+    new = [result for result in second.results if _cell(result) not in known]
     results, sources = [*first.results, *new], (*first.sources, *second.sources)
     return replace(first, results=results, sources=sources, tested=first.tested or second.tested)
+
+
+def _cell(result: Mapping[str, Any]) -> tuple[str, int, int]:
+    return result["estimator"], result["train_size"], result["trial"]
 
 
 def _protocol(content: dict[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import numpy as np
 
 from emprox.errors import InvalidDataError
 from emprox.report.charts import Axis, Chart, Panel, Section, Series, Source, Table
-from emprox.report.numbers import count, listed, slug, value
+from emprox.report.numbers import count, listed, slug, told_apart, value
 from emprox.report.predictions import Estimates, prediction_chart
-from emprox.report.sources import machine_words
+from emprox.report.sources import RESULT, machine_words
 
 __all__ = ["check_search", "is_search", "search_sections", "search_source"]
 
@@ -48,14 +48,20 @@ def check_search(content: Content, path: Path) -> None:
 
 def search_sections(contents: Sequence[tuple[Path, Content]]) -> list[Section]:
     """Return a section for each task; searches of one table or objective with the same goals are compared in one."""
-    tasks: dict[Any, dict[str, Content]] = {}
+    tasks: dict[Any, list[tuple[Path, Content]]] = {}
     for path, content in contents:
         goals = content["goals"]
         key = (content["table"], content["objective"], str(goals["objectives"]), str(goals["bounds"]))
-        methods = tasks.setdefault(key, {})
-        name = _method(content)
-        methods[name if name not in methods else f"{name} ({path.stem})"] = content
-    return [_section(methods, place) for place, methods in enumerate(tasks.values())]
+        tasks.setdefault(key, []).append((path, content))
+    return [_section(_by_name(searches), place) for place, searches in enumerate(tasks.values())]
+
+
+def _by_name(searches: Sequence[tuple[Path, Content]]) -> dict[str, Content]:
+    """Return searches by method; those of one method by their folder as well, since every search writes `RESULT`."""
+    methods = [_method(content) for _, content in searches]
+    files = [path.parent.resolve().name if path.name == RESULT else path.stem for path, _ in searches]
+    names = told_apart(methods, [f"{method} ({file})" for method, file in zip(methods, files, strict=True)])
+    return dict(zip(names, (content for _, content in searches), strict=True))
 
 
 def search_source(content: Content, path: Path) -> Source:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["machine_words"]
+__all__ = ["RESULT", "machine_words"]
+
+RESULT = "result.json"
+"""What `emprox search` writes into its folder."""
 
 
 def machine_words(machine: Mapping[str, Any]) -> str:

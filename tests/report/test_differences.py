@@ -3,6 +3,7 @@ import pytest
 
 from emprox.errors import InvalidDataError
 from emprox.report import paired_difference
+from emprox.report.differences import method_of, sure_difference
 
 
 def test_pairing_finds_what_the_spread_over_trials_hides() -> None:
@@ -22,6 +23,18 @@ def test_noise_is_called_a_difference_about_one_time_in_twenty() -> None:
     rng = np.random.default_rng(1)
     called = [paired_difference(rng.normal(size=30), rng.normal(size=30), seed=i).is_real for i in range(200)]
     assert 0.01 < np.mean(called) < 0.12
+
+
+def test_a_report_calls_noise_a_difference_no_more_often_where_trials_are_few() -> None:
+    rng = np.random.default_rng(2)
+    for trials in (2, 3, 5):
+        pairs = [rng.normal(size=(2, trials)) for _ in range(200)]
+        assert np.mean([sure_difference(*pair).is_real for pair in pairs]) < 0.1
+    first, second = rng.normal(size=(2, 10))
+    assert sure_difference(first, second) == paired_difference(first, second)
+    assert sure_difference([0.5, 0.6, 0.7], [0.4, 0.5, 0.8]).ahead == 2
+    assert "Student interval" in method_of(9)
+    assert "bootstrap interval" in method_of(10)
 
 
 def test_equal_estimators_do_not_differ() -> None:

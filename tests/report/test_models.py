@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 
 from emprox import EmProx, EmproxError, load_table
 from emprox.estimators import XGBoost, load
+from emprox.estimators.base import Target
 from emprox.estimators.kriging import Kriging
 from emprox.report.candidates import find_candidates
 from emprox.report.charts import Map
@@ -119,6 +120,10 @@ def test_candidates_that_are_given(folder: Path) -> None:
     found = find_candidates(model, [*given, str(model.architectures_[0])], larger_is_better=True)
     assert found is not None
     assert set(found.labels) == set(given)
+    alone = find_candidates(model, given[:1], larger_is_better=True)
+    assert alone is not None
+    assert "of all" not in alone.sentences[0]
+    assert alone.sentences[1].startswith("90 % intervals of the candidates are from")
     assert find_candidates(model, [], larger_is_better=True) is None
     with pytest.raises(EmproxError):
         find_candidates(model, ["no cell"], larger_is_better=True)
@@ -138,6 +143,37 @@ def test_umap_lays_out_the_embedding(folder: Path, monkeypatch: pytest.MonkeyPat
     chart = next(c for c in build_report([folder], projection="umap").charts if isinstance(c, Map))
     assert asked == {"n_neighbors": 15, "random_state": 0, "n_jobs": 1}
     assert chart.caption.startswith("UMAP of the 64 numbers")
+
+
+def test_models_in_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [samples.model(tmp_path / name, known) for name, known in (("a", 20), ("b", 30))]
+    report = build_report([*folders, folders[0]])
+    assert [len(c.panels[0].series[0].x) for c in report.charts if c.title == "Estimated against measured"] == [20, 30]
+    assert len({chart.key for chart in report.charts}) == len(report.charts) == 2 * len(build_report(folders[:1]).charts)
+    titles = [section.title for section in report.sections]
+    assert len(set(titles)) == len(titles)
+    assert [str(folder) in title for folder, title in zip(folders, titles[::3], strict=True)] == [True, True]
+    keys = [section.key for section in report.sections] + [item.key for s in report.sections for item in s.items]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_direction_and_the_axes_are_those_of_the_target(tmp_path: Path) -> None:
+    model = XGBoost(n_estimators=5, random_state=0).fit(TABLE.architectures[:30], Y[:30])
+    model.save(tmp_path / "plain")
+    model.target_ = Target("latency_ms", "ms", larger_is_better=False)
+    model.save(tmp_path / "trees")
+    report = build_report([tmp_path / "trees"])
+    text = " ".join(report.summary + tuple(sentence for s in report.sections for sentence in s.sentences))
+    fastest = model.space_.label(TABLE.architectures[int(Y[:30].argmin())])
+    assert f"The best that it knows is {fastest}" in text
+    assert "A smaller value of latency_ms is taken as better." in text
+    assert "the lowest estimate" in text
+    assert report.charts[0].x.title == "measured latency_ms"
+    asked = build_report([tmp_path / "trees"], larger_is_better=True)
+    assert "A larger value of latency_ms is taken as better, as was asked." in asked.sections[0].sentences
+    said = build_report([tmp_path / "plain"]).sections[0].sentences
+    assert "Nothing says whether a larger value of its target is better; here it is taken to be." in said
+    assert model.fit(TABLE.architectures[:30], Y[:30]).target_ is None
 
 
 def test_a_model_that_knows_little_says_so(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def test_the_summary_says_who_is_ahead_and_by_how_much() -> None:
     report = build_report([RESULTS / "emprox" / "nasbench201.json"])
     text = " ".join(report.summary)
     assert "emprox ranks best of 2 estimators: Kendall's tau .879" in text
-    assert "It is ahead of xgboost:encoding=features beyond chance" in text
+    assert "It is ahead of xgboost:encoding=features beyond chance, by .0" in text
+    assert "(95 % bootstrap interval of the differences, paired over 20 trials)" in text
     assert "% of the time" in text
 
 
@@ -87,7 +88,29 @@ def test_what_cannot_be_told_is_said(tmp_path: Path, run: Path) -> None:
         result["kendall"] = 0.5 + 0.1 * (result["trial"] - 1) * (-1 if result["estimator"] == "knn" else 1)
     path = tmp_path / "same.json"
     path.write_text(json.dumps(content))
-    assert "these trials cannot tell" in " ".join(build_report([path]).summary)
+    text = " ".join(build_report([path]).summary)
+    assert "ahead of emprox (it is in 1 of 3) these trials cannot tell. Fewer than 10 trials are too few" in text
+
+
+def test_intervals_of_shares_are_shares(tmp_path: Path, run: Path) -> None:
+    content = json.loads(run.read_text())
+    for result in content["results"]:
+        result["coverage"] = 0.7 + 0.15 * result["trial"]
+    path = tmp_path / "sure.json"
+    path.write_text(json.dumps(content))
+    series = chart(build_report([path]), "coverage").panels[0].series[0]
+    assert list(series.high) == [1, 1]
+
+
+def test_few_trials_do_not_exclude_chance(tmp_path: Path, run: Path) -> None:
+    content = json.loads(run.read_text())
+    for result in content["results"]:
+        result["kendall"] = 0.5 + (0.01 * (1 + 4 * result["trial"]) if result["estimator"] == "emprox" else 0)
+    path = tmp_path / "few.json"
+    path.write_text(json.dumps(content))
+    text = " ".join(build_report([path]).summary)
+    assert "beyond chance" not in text
+    assert "knn (it is in 3 of 3) these trials cannot tell" in text
 
 
 def test_runs_of_one_protocol_are_joined_and_others_kept_apart(tmp_path: Path, run: Path) -> None:
@@ -121,6 +144,7 @@ def test_ablation_is_in_order_and_paired(folder: Path) -> None:
     assert list(lines.y) == list(samples.BLOCKS[:0:-1])
     np.testing.assert_allclose(lines.x, [-0.06, -0.04, -0.02], atol=0.005)
     assert "Of 3 changes of the default, 3 make the ranking worse beyond chance" in report.summary[0]
+    assert "Student interval of the differences, paired over 5 trials" in chart(report, "lines").caption
 
 
 def test_searches_of_one_task_are_compared(folder: Path) -> None:
@@ -151,6 +175,7 @@ def test_search_of_several_objectives_has_a_front(folder: Path) -> None:
     ("content", "words"),
     [
         ("{", "is no JSON file"),
+        ("[]", "holds an empty list"),
         ('{"a": 1}', "no file of results that a report knows"),
         ('{"kind": "search", "format": 9, "runs": []}', "format 9 and 0 runs"),
         ('{"table": "t", "target": "y", "results": [], "summary": []}', "holds no results"),
@@ -179,6 +204,20 @@ def test_wrong_calls(tmp_path: Path, run: Path) -> None:
         Series("s", [1, 2], [1])
 
 
+def test_a_report_is_not_written_over_what_it_is_about(tmp_path: Path, run: Path) -> None:
+    results, model = tmp_path / "results.json", samples.model(tmp_path)
+    results.write_bytes(run.read_bytes())
+    (tmp_path / "link.json").hardlink_to(results)
+    manifest = (model / "manifest.json").read_bytes()
+    for out in (results, tmp_path / "model" / ".." / "results.json", tmp_path / "link.json", model / "manifest.json"):
+        with pytest.raises(InvalidOptionError, match="that it is about; name another place"):
+            write_report([results, model], out)
+    with pytest.raises(InvalidOptionError, match="name another place"):
+        write_report([model], model, format="svg")
+    assert results.read_bytes() == run.read_bytes()
+    assert (model / "manifest.json").read_bytes() == manifest
+
+
 def test_names_from_files_cannot_become_code(tmp_path: Path, run: Path) -> None:
     content = json.loads(run.read_text())
     for result in content["results"]:
@@ -188,6 +227,36 @@ def test_names_from_files_cannot_become_code(tmp_path: Path, run: Path) -> None:
     page = render_html(build_report([path]))
     assert "<img" not in page
     assert page.count("</script>") == 3
+
+
+def test_errors_in_files_of_runs_name_them(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "broken.json"
+    content = json.loads(run.read_text())
+    for tau in ("high", float("nan")):
+        path.write_text(json.dumps(content | {"results": [content["results"][0] | {"kendall": tau}]}))
+        with pytest.raises(InvalidDataError, match=r"broken.json holds Kendall's tau .*; expected a finite number"):
+            build_report([path])
+    path.write_text(json.dumps(content | {"tested": content["tested"] | {"measured": content["tested"]["measured"][1:]}}))
+    with pytest.raises(InvalidDataError, match=r"broken.json: 59 measured values"):
+        build_report([path])
+
+
+def test_folders_are_those_of_searches_and_models(tmp_path: Path) -> None:
+    path = samples.search(tmp_path)
+    assert build_report([path.parent]).sections == build_report([path]).sections
+    (tmp_path / "store").mkdir()
+    with pytest.raises(StorageError, match="A store has no report: learn from it first"):
+        build_report([tmp_path / "store"])
+
+
+def test_calibration_says_whose_it_is_and_stands_beside_the_same_estimator(run: Path) -> None:
+    report = build_report([run])
+    curve, cloud = chart(report, "calibration"), chart(report, "predicted")
+    names = [series.name for series in curve.panels[0].series]
+    assert names[0] == cloud.panels[0].name
+    assert all(name in curve.title and name in curve.caption for name in names)
+    assert f"intervals of {' and '.join(names)}." in cloud.caption
+    assert not any("knn" in name for name in names)
 
 
 @pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
@@ -201,6 +270,7 @@ def test_figures_for_papers(folder: Path, kind: str) -> None:
     if kind == "svg":
         assert before == [path.read_bytes() for path in write_report([source], folder / kind, format=kind)]
         texts = "".join(ElementTree.fromstring(before[0]).itertext())
+        assert all(word in texts for word in ("Choices: What each choice is worth", "most labels"))
         assert all(word in texts for word in ("difference in Kendall's tau", *samples.BLOCKS[1:]))
 
 
