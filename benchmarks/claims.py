@@ -161,7 +161,7 @@ def default(every: list[Results]) -> Iterator[str]:
             others = [name for name in results.estimators if name != "emprox" and results.values(name, size)]
             best = max(others, key=lambda name: results.mean(name, size))
             found = results.difference("emprox", best, size)
-            near = [name for name in others if (d := results.difference("emprox", name, size)) is None or not d.low > 0]
+            near = [name for name in others if (d := results.difference("emprox", name, size)) is not None and not d.low > 0]
             behind += [f"{results.title} at {size} labels" for _ in near[:1]]
             cells = f"{number(results.mean('emprox', size))} | `{best}` {number(results.mean(best, size))} | {interval(found)}"
             yield f"| {results.title} | {size} | {cells} | {', '.join(f'`{name}`' for name in near) or 'none'} |"
