@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="a few trainings of one seed")
     smoke = parser.parse_args().smoke
     objective = f"{__file__}:{'train_briefly' if smoke else 'train'}"
-    seeds, trainings, initial = (1, 7, 5) if smoke else (3, 40, 10)
+    seeds, trainings, initial = (1, 4, 3) if smoke else (3, 40, 10)
     searches = {"random": (RandomSearch, {}), "guided": (GuidedEvolution, {"n_initial": initial, "n_candidates": 100})}
     with tempfile.TemporaryDirectory() as folder, WorkerEvaluator(objective, workers=2, time_limit=120) as evaluator:
         for seed in range(seeds):

@@ -47,10 +47,10 @@ class TestOverAnAutoencoder(EstimatorContract):
 
 
 def test_better_than_the_published_method_on_real_trainings() -> None:
-    """Paired over five splits of the bundled table, the whole 95 % interval of the difference is above 0."""
+    """Paired over three splits of the bundled table, the whole 95 % interval of the difference is above 0."""
     table = load_table("bundled")
     differences = []
-    for trial in range(5):
+    for trial in range(3):
         train, test = table.split(60, 100, seed=100, trial=trial)
         archs, y = table.architectures, table.targets["val_accuracy"]
         scores = []
@@ -58,7 +58,7 @@ def test_better_than_the_published_method_on_real_trainings() -> None:
             estimator.fit([archs[i] for i in train], y[train])
             scores.append(kendalltau(estimator.predict([archs[i] for i in test]), y[test])[0])
         differences.append(scores[0] - scores[1])
-    assert np.mean(differences) - 2.78 * np.std(differences, ddof=1) / np.sqrt(5) > 0
+    assert np.mean(differences) - 4.30 * np.std(differences, ddof=1) / np.sqrt(3) > 0
 
 
 @pytest.mark.parametrize("space", list(SPACES))
