@@ -67,7 +67,7 @@ class Simulation:
     def __init__(self, experiment: Experiment, tables_root: Path | None) -> None:
         table = load_table(experiment.table, tables_root)
         self.target, _ = table.target(experiment.protocol.get("target"))
-        self.sign = -1.0 if table.measures[self.target].larger_is_better is False else 1.0
+        self.sign = float(table.measures[self.target].sign)
         self.pool = TablePool(table, [Bound.parse(bound) for bound in experiment.bounds])
         self.goals = Goals.of(self.target if self.sign > 0 else f"-{self.target}")
         self.ordered = np.sort(self.sign * self.pool.table.targets[self.target])

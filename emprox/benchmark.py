@@ -132,8 +132,7 @@ def run_benchmark(
         ``summary`` with their means and standard deviations. With predictions, ``tested`` has ``architectures`` and ``measured``
         values of the first trial's test rows.
     """
-    for spec in estimators:
-        make_estimator(spec)  # a wrong name or option is an error before anything is computed
+    needs_labels = {spec: make_estimator(spec).needs_labels for spec in estimators}  # a wrong name or option is an error here
     rows = load_table(table, tables_root).population(protocol.population)
     if protocol.split == "class":
         rows = rows.population(CLASSES)
@@ -146,7 +145,7 @@ def run_benchmark(
         for trial in range(protocol.trials)
         for spec in estimators
         for size in sizes
-        if size or not make_estimator(spec).needs_labels
+        if size or not needs_labels[spec]
     ]
     if not wanted:
         raise InvalidOptionError(
@@ -155,8 +154,8 @@ def run_benchmark(
     asked = set(wanted)
     results = [result for result in known if _identity(result) in asked]
     done = {_identity(result) for result in results}
-    source = [load_table(name, tables_root) for name in protocol.source]
     work = [item for item in wanted if item not in done]
+    source = [load_table(name, tables_root) for name in protocol.source] if work else []
     for result in _results(work, rows, target, protocol, source, keep_predictions):
         results.append(result)
         if on_result is not None:
@@ -193,12 +192,8 @@ def _identity(result: dict[str, Any]) -> tuple[str, int, int]:
 def _tested(rows: PerformanceTable, target: str, protocol: Protocol) -> dict[str, list[Any]]:
     """Return the test rows of the first trial, measured values as estimators learn them."""
     test, _ = rows.split(min(protocol.train_sizes), protocol.test_size, protocol.seed, 0, max(protocol.train_sizes))
-    measured = _sign(rows, target) * rows.targets[target][test]
+    measured = rows.measures[target].sign * rows.targets[target][test]
     return {"architectures": [str(rows.architectures[i]) for i in test], "measured": measured.tolist()}
-
-
-def _sign(rows: PerformanceTable, target: str) -> int:
-    return -1 if rows.measures[target].larger_is_better is False else 1
 
 
 def _results(
@@ -212,7 +207,7 @@ def _results(
     strings = np.array([str(a) for a in rows.architectures], dtype=object)
     known = KnownProxies.from_table(rows)
     options = _Options(known if known.names or known.curves else None, source, rows.space, protocol)
-    arguments = (strings, _sign(rows, target) * rows.targets[target], rows, protocol, keep_predictions)
+    arguments = (strings, rows.measures[target].sign * rows.targets[target], rows, protocol, keep_predictions)
     timed = protocol.trials if protocol.jobs == 1 else protocol.timed
     alone, shared = [item for item in work if item[2] < timed], [item for item in work if item[2] >= timed]
     warm: set[str] = set()

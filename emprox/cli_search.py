@@ -129,7 +129,7 @@ def _task(
         known, _ = _split(pool, limits)
         pool = TablePool(rows, known) if known else pool
         target, _ = rows.target()
-        names = names or [f"-{target}" if rows.measures[target].larger_is_better is False else target]
+        names = names or [f"-{target}" if rows.measures[target].sign < 0 else target]
         for name in {name.removeprefix("-") for name in names} - {*rows.targets, *pool.known_names}:
             rows.target(name)  # an unknown name is an error that suggests the nearest
     return pool, Goals.of(*(names or ["val_accuracy"]), bounds=_split(pool, limits)[1])

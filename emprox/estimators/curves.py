@@ -51,8 +51,7 @@ class CurveRegressor(LabelFreeRegressor):
     def _curve(self, architectures: list[Architecture]) -> Floats:
         """Return the curve up to the last epoch, with its sign changed where smaller is better, (n, epochs)."""
         name = next(iter(self.curves_.curves))
-        sign = -1 if measure_of(name).larger_is_better is False else 1
-        return sign * self.curves_.curve(architectures, name, self.training_epochs)
+        return measure_of(name).sign * self.curves_.curve(architectures, name, self.training_epochs)
 
     def _write(self, folder: Path) -> dict[str, Any]:
         return super()._write(folder) | {"known": self.curves_.to_json()}

@@ -30,6 +30,15 @@ class Measure:
                 f"a measure is a unit (text) and a direction (True, False or None), got {self.unit!r}, {self.larger_is_better!r}"
             )
 
+    @property
+    def sign(self) -> int:
+        """What measurements are multiplied by so that larger is better: -1 where smaller is, 1 otherwise.
+
+        >>> Measure("ms", False).sign
+        -1
+        """
+        return -1 if self.larger_is_better is False else 1
+
 
 BY_ENDING = {
     "_accuracy": Measure("percent", True),

@@ -45,11 +45,10 @@ def labelled(table: PerformanceTable, most: int, seed: int) -> tuple[list[Archit
     """
     name, values = table.target()
     family = get_family(table.space)
-    sign = -1 if table.measures[name].larger_is_better is False else 1
     rows: list[int] = []
     for row in np.random.default_rng(seed).permutation(len(table)).tolist():
         if len(rows) == most:
             break
         if family.is_connected(table.architectures[row]):
             rows.append(row)
-    return [table.architectures[row] for row in rows], sign * values[rows]
+    return [table.architectures[row] for row in rows], table.measures[name].sign * values[rows]
