@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from emprox.cli_demo import best_held_out, write_demo
+from emprox.cli_demo import best_held_out, fit_split, write_demo
 from emprox.cli_proxies import proxies
 from emprox.cli_report import report
 from emprox.cli_search import search
@@ -233,22 +233,22 @@ def demo(
 
     table = load_table("bundled").population("classes")
     labels = min(DEMO_LABELS, len(table) // 2)
-    held_out = len(table) - labels
     out.print(f"The bundled table: {len(table)} NAS-Bench-201 cells trained on 8 x 8 digits, validation accuracy in percent.\n")
     out.print(f"1. {labels} cells are treated as measured, up to {DEMO_TEST} others are estimated, in 3 random splits:")
-    specs, asked = ["xgboost", "emprox"], min(DEMO_TEST, held_out)
+    specs, asked = ["xgboost", "emprox"], min(DEMO_TEST, len(table) - labels)
     protocol = Protocol((labels,), asked, trials=3, seed=seed, split="class")
     run = run_benchmark("bundled", specs, protocol, keep_predictions=True)
     _print_summary(run)
-    out.print(f"\n2. The best estimates of the {held_out} cells that one split holds out, beside what training gave:")
-    rows = best_held_out(table, labels, seed, DEMO_SHOWN)
+    estimator, held_out = fit_split(table, labels, seed)
+    out.print(f"\n2. The best estimates of the {len(held_out)} cells that one split holds out, beside what training gave:")
+    rows = best_held_out(estimator, held_out, DEMO_SHOWN)
     _print_rows(rows)
     found = sum(row["place"] <= len(rows) for row in rows)
     out.print(
         f"\nOf the {len(rows)} cells that are best by training, {found} are among these {len(rows)}; "
-        f"as many drawn at random would hold {len(rows) ** 2 / held_out:.2g} of them."
+        f"as many drawn at random would hold {len(rows) ** 2 / len(held_out):.2g} of them."
     )
-    out.print(f"\n3. The same to look at, in a browser: {write_demo(run, table, labels, seed, output)}", markup=False)
+    out.print(f"\n3. The same to look at, in a browser: {write_demo(run, estimator, output)}", markup=False)
 
 
 def main() -> None:

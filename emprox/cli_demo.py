@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emprox.estimators import EmProx
     from emprox.tables import PerformanceTable
 
-__all__ = ["best_held_out", "write_demo"]
+__all__ = ["best_held_out", "fit_split", "write_demo"]
 
 
-def best_held_out(table: PerformanceTable, labels: int, seed: int, n_shown: int) -> list[dict[str, Any]]:
-    """Return the best estimates of a split, with measured accuracy and place, and the heaviest neighbour of each."""
+def fit_split(table: PerformanceTable, labels: int, seed: int) -> tuple[EmProx, PerformanceTable]:
+    """Return an EmProx that knows so many rows of a split, and the others."""
     from emprox.estimators import EmProx
 
     held_out, known = (table.rows(rows) for rows in table.split(labels, "rest", seed))
-    estimator = EmProx(random_state=seed).fit(known.architectures, known.targets["val_accuracy"])
+    return EmProx(random_state=seed).fit(known.architectures, known.targets["val_accuracy"]), held_out
+
+
+def best_held_out(estimator: EmProx, held_out: PerformanceTable, n_shown: int) -> list[dict[str, Any]]:
+    """Return the best estimates of rows, with measured accuracy and place, and the heaviest neighbour of each."""
     estimates, std = estimator.predict(held_out.architectures, return_std=True)
     trained = held_out.targets["val_accuracy"]
     rows = []
@@ -37,14 +42,12 @@ def best_held_out(table: PerformanceTable, labels: int, seed: int, n_shown: int)
     return rows
 
 
-def write_demo(run: dict[str, Any], table: PerformanceTable, labels: int, seed: int, folder: Path) -> Path:
+def write_demo(run: dict[str, Any], estimator: EmProx, folder: Path) -> Path:
     """Write what `emprox demo` has computed and a report on it, and return the report's file."""
-    from emprox.estimators import EmProx
     from emprox.persistence import write_file
     from emprox.report import write_report
 
-    known = table.rows(table.split(labels, "rest", seed)[1])
-    EmProx(random_state=seed).fit(known.architectures, known.targets["val_accuracy"]).save(folder / "model")
+    estimator.save(folder / "model")
     write_file(folder / "results.json", (json.dumps(run, indent=1, allow_nan=False) + "\n").encode())
     title = "What emprox demo has computed"
     return write_report([folder / "results.json", folder / "model"], folder / "report.html", title=title)[0]

@@ -25,6 +25,7 @@ from emprox.encoders.training import read_weights, seeded, train, write_weights
 from emprox.errors import InvalidOptionError
 from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.estimators.warp import Warp
+from emprox.proxies import KnownProxies
 from emprox.registry import nearest
 from emprox.spaces import Architecture, ArchitectureFamily, get_family
 from emprox.tables import PerformanceTable
@@ -355,11 +356,11 @@ def _proxies(tables: Sequence[PerformanceTable], most: int) -> dict[Architecture
     told: dict[Architecture, Floats] = {}
     for number, table in enumerate(tables):
         architectures, _ = labelled(table, most, number)
+        known = KnownProxies.from_table(table)
         columns = np.full((len(architectures), len(PROXIES)), np.nan)
-        for place, name in enumerate(PROXIES):
-            if name in table.columns:
-                known = dict(zip(table.architectures, table.columns[name], strict=True))
-                columns[:, place] = 2 * rankdata([known[a] for a in architectures], nan_policy="omit") / len(architectures) - 1
+        for name in set(PROXIES) & set(known.names):
+            ranks = rankdata(known.values(architectures, [name])[:, 0], nan_policy="omit")
+            columns[:, PROXIES.index(name)] = 2 * ranks / len(architectures) - 1
         told |= dict(zip(architectures, columns, strict=True)) if not np.isnan(columns).all() else {}
     return told
 

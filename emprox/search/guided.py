@@ -17,7 +17,7 @@ from emprox.estimators import ArchitectureRegressor, make_estimator
 from emprox.search.acquisitions import check_acquisition, expected_improvement, optimistic, spread
 from emprox.search.base import Proposal, Search
 from emprox.search.breeding import breed
-from emprox.search.goals import reference_point, volume
+from emprox.search.goals import Goals, reference_point, volume
 from emprox.search.surrogate import Estimate, Surrogate
 from emprox.spaces import Architecture
 from emprox.validation import check_at_least
@@ -209,10 +209,11 @@ class GuidedEvolution(Search):
         reference = reference_point(self.goals.signed(known))
         front = self.goals.signed([known[i] for i in self.goals.front(known)])
         names = [objective.name for objective in self.goals.objectives]
+        unbounded = Goals(self.goals.objectives)
         chosen: list[int] = []
         for turn in range(n):
             values = [dict(zip(names, row, strict=True)) for row in (self.goals.signs * drawn[turn]).tolist()]
-            places = np.lexsort((type(self.goals)(self.goals.objectives).places(values), excess))
+            places = np.lexsort((unbounded.places(values), excess))
             left = [i for i in places if i not in chosen]
             shortlist = self._new(candidates, left, FRONT_SHORTLIST, {*taken, *(self.pool.key(candidates[i]) for i in chosen)})
             if not shortlist:
