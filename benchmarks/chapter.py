@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from evidence import mean, spread
 
 from emprox.report.numbers import fixed
 from emprox.report.runs import Run, read_run
@@ -65,14 +66,6 @@ def section(path: Path, config: dict[str, Any], runs: list[Run]) -> Iterator[str
             fit, query = (mean(run.values(name, size, m)) for m in ("fit_cpu_seconds", "query_seconds_per_architecture"))
             cells = f"{len(taus)} | {fixed(mean(taus))} ({fixed(spread(taus))}) | {two(fit)} | {two(1000 * query)}"
             yield f"| {title} | `{name}` | {cells} |"
-
-
-def mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else float("nan")
-
-
-def spread(values: list[float]) -> float:
-    return (sum((value - mean(values)) ** 2 for value in values) / max(1, len(values) - 1)) ** 0.5
 
 
 def two(value: float) -> str:

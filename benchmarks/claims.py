@@ -12,7 +12,9 @@ from typing import Any
 
 import yaml
 from claims_han2023 import second_paper
-from evidence import Results, claim, compared, interval, number, spread
+from evidence import Results, claim, compared, interval, spread
+
+from emprox.report.numbers import fixed
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "claims.md"
@@ -81,11 +83,11 @@ def comparison(main: Results, config: dict[str, Any]) -> Iterator[str]:
         published, released = ((facts or {}).get(kind, {}) for kind in ("published", "released"))
         ours = "| not measured yet | |"
         if values := main.values(name, 121):
-            kendall = f"{number(main.mean(name, 121))} ({number(spread(values))}), {len(values)}"
+            kendall = f"{fixed(main.mean(name, 121))} ({fixed(spread(values.values()))}), {len(values)}"
             seconds = f"{main.mean(name, 121, 'fit_cpu_seconds'):.3g}"
             ours = f"| {kendall} | {seconds} | {1000 * main.mean(name, 121, 'query_seconds_per_architecture'):.2g}"
-        then = f"{number(published['kendall'])}, {published['fit_seconds']}" if published else ""
-        code = f"{number(released['kendall'])} ({number(released['kendall_std'])}), {released['fit_seconds']}" if released else ""
+        then = f"{fixed(published['kendall'])}, {published['fit_seconds']}" if published else ""
+        code = f"{fixed(released['kendall'])} ({fixed(released['kendall_std'])}), {released['fit_seconds']}" if released else ""
         yield f"| `{name}` | {then} | {code} {ours} |"
 
 
@@ -96,7 +98,7 @@ def reproduction(main: Results, config: dict[str, Any]) -> Iterator[str]:
         if not released or len(values) < 2:
             continue
         difference = main.mean(name, 121) - released["kendall"]
-        error = (spread(values) ** 2 / len(values) + released["kendall_std"] ** 2 / released["trials"]) ** 0.5
+        error = (spread(values.values()) ** 2 / len(values) + released["kendall_std"] ** 2 / released["trials"]) ** 0.5
         verdict = "as the released code" if abs(difference) <= 2 * error else "better" if difference > 0 else "**worse**"
         yield f"- `{name}`: {difference:+.3f}, {difference / error:+.1f} standard errors: {verdict}."
 
@@ -163,7 +165,7 @@ def default(every: list[Results]) -> Iterator[str]:
             found = results.difference("emprox", best, size)
             near = [name for name in others if (d := results.difference("emprox", name, size)) is not None and not d.low > 0]
             behind += [f"{results.title} at {size} labels" for _ in near[:1]]
-            cells = f"{number(results.mean('emprox', size))} | `{best}` {number(results.mean(best, size))} | {interval(found)}"
+            cells = f"{fixed(results.mean('emprox', size))} | `{best}` {fixed(results.mean(best, size))} | {interval(found)}"
             yield f"| {results.title} | {size} | {cells} | {', '.join(f'`{name}`' for name in near) or 'none'} |"
     yield ""
     measured = any(results.values("emprox", size) for results in every for size in results.sizes)

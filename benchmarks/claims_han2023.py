@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from evidence import Results, claim, compared, interval, number, spread
+from evidence import Results, claim, compared, interval, mean, spread
+
+from emprox.report.numbers import fixed
 
 CONFIG = "han2023_transfer"
 METHOD, NETWORK, RANDOM, TARGET_ONLY = "cl-paper", "gnn", "gnn:pretraining=random", "emprox"
@@ -56,7 +58,7 @@ def family_table(table: str, facts: dict[str, Any], estimators: list[str], found
     ]
     for name in [*estimators, *[name for name in published if name not in estimators]]:
         measured = [found.values(name, size, "spearman") for size in found.sizes]
-        cells = [f"{number(mean(values))} ({number(spread(values))})" if values else "" for values in measured]
+        cells = [f"{fixed(mean(values.values()))} ({fixed(spread(values.values()))})" if values else "" for values in measured]
         if any(cells) or name in published:
             lines.append(f"| `{name}` | {' | '.join(cells)} | {as_published(published.get(name))} |")
     return "\n".join(lines)
@@ -71,7 +73,7 @@ def above_proxies(families: dict[str, Results]) -> str:
         good.append(least > 0 and all(difference.low > 0 for difference in differences.values() if difference))
         known = {proxy.partition("=")[2]: difference for proxy, difference in differences.items() if difference}
         beside = [f"{interval(difference)} beside {proxy}" for proxy, difference in known.items()]
-        lines.append(f"{table}, {size} labels: {', '.join([f'lowest of all trials {number(least)}', *beside])}")
+        lines.append(f"{table}, {size} labels: {', '.join([f'lowest of all trials {fixed(least)}', *beside])}")
     return claim('"Positive rank correlation on every space, above synflow and jacov"', verdict(good, families), lines)
 
 
@@ -112,8 +114,4 @@ def verdict(good: list[bool], families: dict[str, Results]) -> str:
 def as_published(value: float | list[float] | None) -> str:
     if value is None:
         return ""
-    return f"{number(value[0])} ± {number(value[1])}" if isinstance(value, list) else number(value)
-
-
-def mean(values: dict[int, float]) -> float:
-    return sum(values.values()) / len(values)
+    return f"{fixed(value[0])} ± {fixed(value[1])}" if isinstance(value, list) else fixed(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +33,7 @@ class Results:
 
     def mean(self, estimator: str, size: int, metric: str = "kendall") -> float:
         """Return the mean over trials."""
-        values = self.values(estimator, size, metric)
-        return sum(values.values()) / len(values)
+        return mean(self.values(estimator, size, metric).values())
 
     def difference(self, first: str, second: str, size: int, metric: str = "kendall") -> Difference | None:
         """Return first minus second over the trials that both have, None where these are fewer than two."""
@@ -60,12 +60,11 @@ def interval(difference: Difference | None) -> str:
     return f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]" if difference else "one trial"
 
 
-def spread(values: dict[int, float]) -> float:
-    """Return the standard deviation over trials."""
-    mean = sum(values.values()) / len(values)
-    return (sum((value - mean) ** 2 for value in values.values()) / max(1, len(values) - 1)) ** 0.5
+def mean(values: Collection[float]) -> float:
+    """Return the mean over trials, NaN of none."""
+    return sum(values) / len(values) if values else float("nan")
 
 
-def number(value: float) -> str:
-    """Return a figure without its leading zero."""
-    return f"{value:.3f}".replace("0.", ".", 1)
+def spread(values: Collection[float]) -> float:
+    """Return the standard deviation over trials, 0 of one."""
+    return (sum((value - mean(values)) ** 2 for value in values) / max(1, len(values) - 1)) ** 0.5
