@@ -27,6 +27,8 @@ NODES = 20_000
 """Nodes of a batch when graphs are only embedded; bounds memory."""
 TRAINED_NODES = 80_000
 """Nodes of a step of training at most, about 1 GB."""
+SUMMED = 100
+"""Nodes whose sum of states counts as much as their mean."""
 
 
 def _geometric(module: str) -> ModuleType:
@@ -71,7 +73,7 @@ def bounded(batch_size: int, graphs: Sequence[Any]) -> int:
 
 
 class GraphNetwork(nn.Module):
-    """Isomorphism convolutions along and against the edges, mean and maximum over the nodes.
+    """Isomorphism convolutions along and against the edges; mean, maximum and sum over the nodes.
 
     Does not depend on the numbering of the nodes; a parallel edge counts twice.
 
@@ -97,7 +99,7 @@ class GraphNetwork(nn.Module):
         self.along = nn.ModuleList(convolution(_feed_forward(hidden_size)) for _ in range(layers))
         self.against = nn.ModuleList(convolution(_feed_forward(hidden_size)) for _ in range(layers))
         self.norms = nn.ModuleList(nn.LayerNorm(hidden_size) for _ in range(layers))
-        self.project = nn.Linear(2 * hidden_size, dim)
+        self.project = nn.Linear(3 * hidden_size, dim)
 
     def nodes(self, kinds: Tensor, attributes: Tensor, edges: Tensor) -> Tensor:
         """Return the state of every node, (M, H), from kinds (M,), attributes (M, A) and edges (2, E)."""
@@ -110,8 +112,9 @@ class GraphNetwork(nn.Module):
     def pool(self, states: Tensor, graph: Tensor, count: int) -> Tensor:
         """Return embeddings (B, D) from states (M, H) and the graph of each node (M,)."""
         pooling = _geometric("nn")
-        mean, most = (pool(states, graph, count) for pool in (pooling.global_mean_pool, pooling.global_max_pool))
-        return self.project(torch.cat([mean, most], dim=1))
+        pools = (pooling.global_mean_pool, pooling.global_max_pool, pooling.global_add_pool)
+        mean, most, total = (pool(states, graph, count) for pool in pools)
+        return self.project(torch.cat([mean, most, total / SUMMED], dim=1))
 
     def forward(self, batch: Any) -> Tensor:
         """Return the embeddings of a batch, (B, D)."""
