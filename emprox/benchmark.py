@@ -239,6 +239,8 @@ class _Options:
                     estimator = make_estimator(spec, space=self.space, source=self.source, random_state=training, **options)
                     self.pretrained[spec, training] = estimator.fit([], []).pretrained_
             options["pretrained"] = self.pretrained[spec, training]
+        elif self.source and takes_option(spec, "source"):
+            options["source"] = self.source
         return options
 
 

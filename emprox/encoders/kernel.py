@@ -6,7 +6,7 @@ Letters: n known, B blocks, P parts of the embedding, T targets, dim dimensions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,10 @@ class Kernel:
         """Return the kernel whose fields, lists instead of tuples, JSON gave back."""
         tuples = {name: tuple(fields[name]) for name in ("parts", "amplitudes", "weights")}
         return cls(**tuples, noise=fields["noise"])
+
+    def scaled(self, variance: float) -> Kernel:
+        """Return the kernel of targets that are not standardised but have this variance."""
+        return replace(self, amplitudes=tuple(a * variance for a in self.amplitudes), noise=self.noise * variance)
 
     @property
     def variance(self) -> float:

@@ -69,8 +69,6 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     """Whether `fit` takes measurements of shape (n_known, n_targets) as well."""
     ranks_without_labels: ClassVar[bool] = False
     """Whether labels only set the scale, so that the ranking costs none."""
-    needs_labels: ClassVar[bool] = True
-    """Whether `fit` needs a measurement; without one, others rank by a score, and ``space`` has to be given."""
     target_: Target | None = None
     tunable: ClassVar[Mapping[str, Any]] = {}
     """Options that `Tuned` searches: name to a list of values or a ``scipy.stats`` distribution."""
@@ -140,6 +138,11 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
             raise InvalidOptionError(f"{type(self).__name__} gives no standard deviation; call predict without return_std")
         estimates, std = self._predict(self._read(architectures), return_std)
         return estimates if std is None else (estimates, std)
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether `fit` needs a measurement; without one, others rank by a score, and ``space`` has to be given."""
+        return True
 
     @property
     def training_epochs(self) -> int:
@@ -260,6 +263,7 @@ ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(
         "size": "emprox.estimators.signals:OneNumber.size",
         "sotle": "emprox.estimators.curves:SoTLE",
         "tuned": "emprox.estimators.tuned:Tuned",
+        "universal": "emprox.estimators.universal:Universal",
         "xgboost": "emprox.estimators.xgboost:XGBoost",
         "zerocost": "emprox.estimators.zero_cost:ZeroCost",
     },

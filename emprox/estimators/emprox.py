@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,18 +17,20 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from emprox.encoders import ENCODERS, Encoder, MetricEncoder, SequenceAutoencoder
-from emprox.encoders.columns import ColumnEncoder
 from emprox.encoders.kernel import Kernel
 from emprox.errors import InvalidDataError, InvalidOptionError
 from emprox.estimators.averaging import WEIGHTS
 from emprox.estimators.base import Floats
+from emprox.estimators.explaining import COVERAGE, Explaining
 from emprox.estimators.following import StoreFollower
+from emprox.estimators.prior import Learned, Prior, PriorEstimator, PriorOnly, Trend, learn_trend
 from emprox.estimators.warp import Warp
 from emprox.estimators.warped_kriging import WarpedKriging, score
 from emprox.estimators.weighing import KRIGING, check_weighing, kernels_over, make_weigher
 from emprox.index import EmbeddingIndex
 from emprox.proxies.known import Known
 from emprox.spaces import Architecture, ArchitectureFamily
+from emprox.tables.sources import Source
 from emprox.validation import as_measurements, check_at_least
 
 if TYPE_CHECKING:
@@ -36,19 +39,13 @@ if TYPE_CHECKING:
 __all__ = ["EmProx"]
 
 VECTORS = "vectors.faiss"
-COVERAGE = 0.9
-"""Coverage of intervals where none is asked for."""
-SHOWN = 10
-"""Neighbours that an explanation lists."""
-DIFFERENCES = 3
-"""Columns in which an explanation compares a neighbour with the candidate."""
 STRUCTURE = "structure"
 """Name, among features, of the default encoding of the space, for a search space its structural blocks."""
 GROWTH = 1.5
 """Refitting pays when the known have grown by this factor since the embedding was learned."""
 
 
-class EmProx(StoreFollower):
+class EmProx(Explaining, StoreFollower):
     """Nearest neighbours in an embedding of architectures, weighted by kriging.
 
     By default the embedding is learned from the labels (`MetricEncoder`), and the weights are those of a Gaussian process over
@@ -74,6 +71,12 @@ class EmProx(StoreFollower):
         k; all known architectures are neighbours if there are fewer.
     exact_up_to : int
         With kriging, the largest number of known architectures that are all neighbours.
+    prior : str, ArchitectureRegressor or None
+        An estimator that ranks without labels, or its text form, such as ``universal``, ``size`` or ``gnn``: a trend beneath
+        what the neighbours say, trusted as far as leaving out each known architecture bears it out. With it ``fit([], [])``
+        ranks, in standard deviations of the family. Costs three fits, and the prior's time for each query.
+    source : sequence of str or PerformanceTable, optional
+        Tables of other families that a prior given by name learns from.
     random_state : int or None
         Seed of an encoder that has none.
 
@@ -83,6 +86,8 @@ class EmProx(StoreFollower):
         The fitted encoder.
     index_ : EmbeddingIndex
         Embeddings of the known architectures; ids are positions in `architectures_`.
+    trend_ : Trend or None
+        With a prior, the slope and trust that its scores have, for each target; None without labels.
 
     Notes
     -----
@@ -128,6 +133,8 @@ class EmProx(StoreFollower):
         weights: str | Callable[[Floats], Floats] = KRIGING,
         n_neighbors: int = 10,
         exact_up_to: int = 1000,
+        prior: PriorEstimator = None,
+        source: Source = None,
         random_state: int | None = None,
     ) -> None:
         self.space = space
@@ -137,6 +144,8 @@ class EmProx(StoreFollower):
         self.weights = weights
         self.n_neighbors = n_neighbors
         self.exact_up_to = exact_up_to
+        self.prior = prior
+        self.source = source
         self.random_state = random_state
 
     @classmethod
@@ -168,7 +177,7 @@ class EmProx(StoreFollower):
         InvalidDataError
             As `fit`; also if y_std is given now and was not before, or the other way round.
         """
-        if not hasattr(self, "index_"):
+        if not hasattr(self, "index_") or not len(self.y_):
             return self.fit(architectures, y, y_std)
         new = self._read(architectures)
         values, spread = as_measurements(y, y_std, len(new), several=self.y_.ndim == 2)
@@ -179,19 +188,20 @@ class EmProx(StoreFollower):
             raise InvalidDataError(f"y_std is {given} now and was the opposite in fit; pass it always or never")
         if not new:
             return self
-        embedded = self.encoder_.transform(new)
+        asked = self._asked(new)
         rows = values.reshape(len(new), -1)
         row_spread = None if spread is None else spread.reshape(rows.shape)
         if isinstance(self.weigher_, WarpedKriging):
-            errors = self.weigher_.standardised_errors(embedded, rows, row_spread)
+            errors = self.weigher_.standardised_errors(asked, rows, row_spread)
             self.errors_ahead_: Floats = np.concatenate([self.errors_ahead_, errors])
-        self.index_.add(embedded)
+        self.index_.add(asked[:, : self.index_.dim])
+        self.known_prior_ = np.concatenate([self.known_prior_, asked[:, self.index_.dim :]])
         self.architectures_ = self.architectures_ + new
         self.y_ = np.concatenate([self.y_, values])
         if spread is not None and self.y_std_ is not None:
             self.y_std_ = np.concatenate([self.y_std_, spread])
         if isinstance(self.weigher_, WarpedKriging):
-            self.weigher_.add(rows, row_spread)
+            self.weigher_.add(rows, row_spread, asked[:, -1])
         else:
             self._weigh()
         return self
@@ -202,9 +212,14 @@ class EmProx(StoreFollower):
         return self
 
     @property
+    def needs_labels(self) -> bool:
+        """Whether there is no prior to rank by."""
+        return self.prior is None
+
+    @property
     def training_epochs(self) -> int:
         """Epochs for which a candidate has to be trained before it can be embedded."""
-        return self.encoder_.training_epochs
+        return 0 if self.encoder_ is None else self.encoder_.training_epochs
 
     @property
     def refit_pays(self) -> bool:
@@ -230,7 +245,7 @@ class EmProx(StoreFollower):
         if not 0 < coverage < 1:
             raise InvalidOptionError(f"coverage must be between 0 and 1, got {coverage!r}")
         queried = self._read(architectures)
-        lower, upper = self.weigher_.interval(self._embed(queried), coverage)
+        lower, upper = self.weigher_.interval(self._asked(queried), coverage)
         return self._shaped(lower), self._shaped(upper)
 
     def sample(self, architectures: Iterable[Any], n: int, rng: np.random.Generator) -> Floats:
@@ -240,68 +255,13 @@ class EmProx(StoreFollower):
         """
         check_at_least("n", n, 1)
         queried = self._read(architectures)
-        if not isinstance(self.weigher_, WarpedKriging):
+        if not isinstance(self.weigher_, WarpedKriging | PriorOnly):
             raise InvalidOptionError(f"samples need weights='kriging', this estimator has weights={self.weights!r}")
-        return self._shaped(self.weigher_.sample(self._embed(queried), n, rng))
-
-    def kneighbors(
-        self, architectures: Iterable[Any], n_neighbors: int | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return distances and positions in `architectures_` of the nearest known architectures, each of shape (n, k)."""
-        k = self.n_neighbors if n_neighbors is None else n_neighbors
-        return self.index_.search(self._embed(self._read(architectures)), k)
-
-    def explain(self, architecture: Any, n_shown: int = SHOWN) -> dict[str, Any]:
-        """Return the estimate of one architecture and the neighbours it is made of, by decreasing size of weight.
-
-        Weights of averages are positive and sum to 1. Those of kriging apply to scores, may be negative, and sum to about 1
-        where much is known. With several targets, weights and values are those of the first.
-
-        Returns
-        -------
-        dict
-            ``architecture``, ``estimate``, ``std``, ``interval`` (lower and upper end at `COVERAGE`), ``known`` (how many),
-            ``share_shown`` (of the sum of absolute weights) and ``neighbors``, a list of dicts with ``architecture``,
-            ``distance``, ``weight``, ``value`` and, where the encoder can say, ``differs``: the columns that contribute most to
-            the distance, each with ``column``, ``candidate``, ``neighbor`` and ``share`` of the squared distance.
-        """
-        check_at_least("n_shown", n_shown, 1)
-        queried = self._read([architecture])
-        embedded = self._embed(queried)
-        distances, neighbors, weights = self.weigher_.weights(embedded)
-        total = np.abs(weights).sum()
-        order = np.lexsort((distances, -np.abs(weights)))
-        shown = [i for i in order[:n_shown] if weights[i] != 0]
-        answers = (*self.weigher_.predict(embedded, True), *self.weigher_.interval(embedded, COVERAGE))
-        estimate, std, lower, upper = (self._shaped(each)[0].tolist() for each in answers if each is not None)
-        first = self.y_.reshape(len(self.y_), -1)[:, 0]
-        return {
-            "architecture": self.space_.label(queried[0]),
-            "estimate": estimate,
-            "std": std,
-            "interval": [lower, upper],
-            "known": len(self.y_),
-            "share_shown": float(np.abs(weights[shown]).sum() / total) if total else 1.0,
-            "neighbors": [
-                {
-                    "architecture": self.space_.label(self.architectures_[neighbors[i]]),
-                    "distance": float(distances[i]),
-                    "weight": float(weights[i]),
-                    "value": float(first[neighbors[i]]),
-                    **self._differences(queried[0], self.architectures_[neighbors[i]]),
-                }
-                for i in shown
-            ],
-        }
-
-    def _differences(self, candidate: Architecture, known: Architecture) -> dict[str, Any]:
-        if not isinstance(self.encoder_, ColumnEncoder):
-            return {}
-        columns = ("column", "candidate", "neighbor", "share")
-        found = self.encoder_.differences(candidate, known)[:DIFFERENCES]
-        return {"differs": [dict(zip(columns, each, strict=True)) for each in found]}
+        return self._shaped(self.weigher_.sample(self._asked(queried), n, rng))
 
     def _check_options(self) -> None:
+        if self.prior is not None and self.weights != KRIGING:
+            raise InvalidOptionError(f"a prior is a trend beneath kriging, this estimator has weights={self.weights!r}; drop one")
         check_weighing(self.weights, self.n_neighbors, self.exact_up_to)
         if self.encoder is not None and self._features != (STRUCTURE,):
             raise InvalidOptionError(
@@ -314,29 +274,48 @@ class EmProx(StoreFollower):
         return tuple(self.features.split("+") if isinstance(self.features, str) else self.features)
 
     def _fit(self) -> None:
+        y, y_std = self._table()
+        self.warps_ = [Warp.fit(column) for column in y.T] if len(y) else []
+        options = (self.space_, self.source, self.architectures_, self.random_state)
+        self.prior_ = None if self.prior is None else Prior.fit(self.prior, *options)
+        self.known_prior_ = self._scores_before(self.architectures_)
+        self.trend_: Trend | None = None
+        self.learned_from_, self.errors_ahead_ = len(y), np.empty((0, y.shape[1]))
+        learned: Learned
+        if not len(y):
+            learned = None, EmbeddingIndex(1), ()
+        else:
+            scores, noise = score(self.warps_, y, y_std)
+            learn = partial(self._learn, noise=noise)
+            if self.prior_ is None:
+                learned = learn(scores)
+            else:
+                learned, self.trend_ = learn_trend(learn, self.known_prior_[:, 0], scores, noise)
+        self.encoder_, self.index_, self.kernels_ = learned
+        self._weigh()
+
+    def _learn(self, scores: Floats, noise: Floats) -> Learned:
+        """Return encoder, embeddings of the known architectures, and kernels, learned from scores and their variances (n, T)."""
         names = [self.space_.default_encoding if name == STRUCTURE else name for name in self._features]
         encoder: Encoder = MetricEncoder(features=names, known=self.known) if self.encoder is None else clone(self.encoder)
         if encoder.get_params(deep=False).get("random_state", 0) is None:
             encoder.set_params(random_state=self.random_state)
-        y, y_std = self._table()
-        self.warps_ = [Warp.fit(column) for column in y.T]
-        scores, noise = score(self.warps_, y, y_std)
-        frozen, known = isinstance(encoder, FrozenEstimator), self.architectures_
-        embedded = self._embed_with(encoder) if frozen else encoder.fit_transform(known, scores, y_var=noise)
-        self.encoder_ = encoder
-        self.index_ = EmbeddingIndex(encoder.dim)
-        self.index_.add(embedded)
-        self.kernels_ = self._kernels(scores, noise) if self.weights == KRIGING else ()
-        self._weigh()
-        self.learned_from_, self.errors_ahead_ = len(y), np.empty((0, y.shape[1]))
-
-    def _kernels(self, scores: Floats, noise: Floats) -> tuple[Kernel, ...]:
-        """Return the encoder's own kernels, or kernels learned over its embedding."""
-        kernels: tuple[Kernel, ...] = getattr(self.encoder_, "kernels_", ())
-        return kernels if len(kernels) == scores.shape[1] else kernels_over(self.index_, scores, noise)
+        is_frozen, known = isinstance(encoder, FrozenEstimator), self.architectures_
+        embedded = self._embed_with(encoder) if is_frozen else encoder.fit_transform(known, scores, y_var=noise)
+        index = EmbeddingIndex(encoder.dim)
+        index.add(embedded)
+        if self.weights != KRIGING:
+            return encoder, index, ()
+        own: tuple[Kernel, ...] = getattr(encoder, "kernels_", ())
+        if len(own) != scores.shape[1]:
+            return encoder, index, kernels_over(index, scores, noise)
+        return encoder, index, tuple(kernel.scaled(s.var() or 1.0) for kernel, s in zip(own, scores.T, strict=True))
 
     def _weigh(self) -> None:
         """Set what turns embeddings into estimates."""
+        if not len(self.y_):
+            self.weigher_: Any = PriorOnly()
+            return
         self.weigher_ = make_weigher(
             self.index_,
             *self._table(),
@@ -345,36 +324,44 @@ class EmProx(StoreFollower):
             weights=self.weights,
             n_neighbors=self.n_neighbors,
             exact_up_to=self.exact_up_to,
+            trend=self.trend_,
+            prior=None if self.trend_ is None else self.known_prior_[:, 0],
         )
 
-    def _table(self) -> tuple[Floats, Floats | None]:
-        """Return the known values and their standard deviations with one column for each target."""
-        n = len(self.y_)
-        return self.y_.reshape(n, -1), None if self.y_std_ is None else self.y_std_.reshape(n, -1)
-
-    def _shaped(self, columns: Floats) -> Floats:
-        """Return estimates (..., n_targets) as the measurements were given."""
-        return columns if self.y_.ndim == 2 else columns[..., 0]
-
     def _predict(self, architectures: list[Architecture], return_std: bool) -> tuple[Floats, Floats | None]:
-        estimates, std = self.weigher_.predict(self._embed(architectures), return_std)
+        estimates, std = self.weigher_.predict(self._asked(architectures), return_std)
         return self._shaped(estimates), None if std is None else self._shaped(std)
 
     def _embed(self, architectures: list[Architecture]) -> NDArray[np.float32]:
-        return self.encoder_.transform(architectures) if architectures else np.empty((0, self.index_.dim), np.float32)
+        if self.encoder_ is None or not architectures:
+            return np.zeros((len(architectures), self.index_.dim), np.float32)
+        return self.encoder_.transform(architectures)
+
+    def _asked(self, architectures: list[Architecture]) -> NDArray[np.float32]:
+        """Return embeddings, and where there is a prior its scores as one more column."""
+        return np.hstack([self._embed(architectures), self._scores_before(architectures)])
+
+    def _scores_before(self, architectures: list[Architecture]) -> NDArray[np.float32]:
+        """Return the prior's scores, (n, 1), or (n, 0) where there is none."""
+        if self.prior_ is None:
+            return np.empty((len(architectures), 0), np.float32)
+        return self.prior_(architectures)[:, None]
 
     def _options(self) -> dict[str, Any]:
         if callable(self.weights):
             raise InvalidOptionError("an EmProx whose weights are a function cannot be saved; use a named weight function")
-        if self.encoder_.kind not in ENCODERS.names():
+        if self.encoder_ is not None and self.encoder_.kind not in ENCODERS.names():
             raise InvalidOptionError(f"the encoder {self.encoder_!r} is not registered and cannot be saved")
-        return {name: value for name, value in super()._options().items() if name != "encoder"}
+        left_out = {"encoder": None, "prior": None, "source": None}
+        return {name: value for name, value in super()._options().items() if name not in left_out}
 
     def _write(self, folder: Path) -> dict[str, Any]:
         self.index_.save(folder / VECTORS)
         return {
-            "encoder": self.encoder_.kind,
-            "encoder_state": self.encoder_.write(folder),
+            "encoder": None if self.encoder_ is None else self.encoder_.kind,
+            "encoder_state": None if self.encoder_ is None else self.encoder_.write(folder),
+            "prior": None if self.prior_ is None else self.prior_.write(folder),
+            "trend": None if self.trend_ is None else self.trend_.to_json(),
             "frozen": isinstance(self.encoder, FrozenEstimator),
             "default": self.encoder is None,
             "warps": [asdict(warp) for warp in self.warps_],
@@ -384,7 +371,12 @@ class EmProx(StoreFollower):
         }
 
     def _read_state(self, folder: Path, state: dict[str, Any]) -> None:
-        self.encoder_ = ENCODERS.get(state["encoder"]).read(folder, state["encoder_state"])
+        prior, trend = state.get("prior"), state.get("trend")  # folders of older versions have none
+        self.prior_ = None if prior is None else Prior.read(folder, prior, self.space_.setting)
+        self.prior = None if self.prior_ is None else self.prior_.estimator
+        self.trend_ = trend and Trend.from_json(trend)
+        self.known_prior_ = self._scores_before(self.architectures_)
+        self.encoder_ = state["encoder"] and ENCODERS.get(state["encoder"]).read(folder, state["encoder_state"])
         if state["default"]:
             self.known = getattr(self.encoder_, "known", None)
         else:
@@ -394,4 +386,4 @@ class EmProx(StoreFollower):
         self.kernels_ = tuple(Kernel.from_dict(kernel) for kernel in state["kernels"])
         self._weigh()
         self.learned_from_ = state["learned_from"]
-        self.errors_ahead_ = np.array(state["errors_ahead"], dtype=np.float64).reshape(-1, len(self.warps_))
+        self.errors_ahead_ = np.array(state["errors_ahead"], dtype=np.float64).reshape(-1, self._table()[0].shape[1])

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -148,7 +148,6 @@ class GraphTransfer(ArchitectureRegressor):
     """
 
     kind = "gnn"
-    needs_labels: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -199,6 +198,11 @@ class GraphTransfer(ArchitectureRegressor):
         """Return the published method: contrastive encoder, head on the source's labels, fine-tuning; `TERMS` adds to it."""
         options = {"terms": terms, "graphs": graphs, "epochs": epochs, "pretrained": pretrained, "checkpoint": checkpoint}
         return cls(space=space, source=source, pretraining="contrastive", random_state=random_state, **options)  # type: ignore[arg-type]
+
+    @property
+    def needs_labels(self) -> bool:
+        """False: without labels it ranks."""
+        return False
 
     def _check_options(self) -> None:
         if self.pretraining not in PRETRAINING:

@@ -30,7 +30,11 @@ class LabelFreeRegressor(ArchitectureRegressor):
     """
 
     ranks_without_labels: ClassVar[bool] = True
-    needs_labels: ClassVar[bool] = False
+
+    @property
+    def needs_labels(self) -> bool:
+        """False."""
+        return False
 
     @abstractmethod
     def _numbers(self, architectures: list[Architecture]) -> Floats:

@@ -12,13 +12,15 @@ from emprox.errors import InvalidOptionError
 from emprox.estimators.base import Floats
 from emprox.estimators.label_free import LabelFreeRegressor
 from emprox.registry import nearest
-from emprox.spaces import Architecture, ArchitectureFamily, Traits, get_space
+from emprox.spaces import Architecture, ArchitectureFamily, SearchSpace, Traits, get_space
 from emprox.spaces.graph_batch import GraphBatch
 
 __all__ = ["SIGNALS", "OneNumber"]
 
 REFERENCE_SIZE = 1000
 """Architectures drawn from the space whose numbers ranks are taken among."""
+WEIGHTED, POOLING = ("conv", "linear"), ("pool",)
+"""Kinds of operators in the network view."""
 
 
 def log_parameters(space: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
@@ -33,17 +35,33 @@ def log_macs(space: ArchitectureFamily, architectures: list[Architecture]) -> Fl
 
 def log_path_norm(space: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
     """Return the logarithm of the network's analytic path-norm; a network whose output is constant gets 0, the least."""
-    norms = get_space(space).path_norms(architectures)
+    norms = space.path_norms(architectures)
     return np.where(np.isfinite(norms), norms, 0)
 
 
 def log_convolutions(space: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
     """Return the logarithm of one plus the number of live operators with weights; of all where the space tells no traits."""
-    space = get_space(space)
+    return np.log1p(_live(space, architectures)[:, 0])
+
+
+def log_poolings(space: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
+    """Return the logarithm of one plus the number of live poolings."""
+    return np.log1p(_live(space, architectures)[:, 1])
+
+
+def _live(space: ArchitectureFamily, architectures: list[Architecture]) -> NDArray[np.int64]:
+    """Return the numbers of live operators with weights and of live poolings, (n, 2): of the cell, or of the whole network."""
+    if not isinstance(space, SearchSpace):
+        networks = [space.to_graph(architecture, "network").kinds for architecture in architectures]
+        counts = [[sum(kind in kinds for kind in network) for kinds in (WEIGHTED, POOLING)] for network in networks]
+        return np.array(counts, dtype=np.int64).reshape(-1, 2)
     batch = GraphBatch.from_cells(space.cells(architectures), space)
-    weighted = np.array([not space.traits or space.traits.get(op, Traits()).layers > 0 for op in space.ops])
-    live = (batch.kinds >= 0) & weighted[batch.kinds]
-    return np.log1p(np.bincount(batch.graph, live, minlength=len(batch)))
+    traits = [space.traits.get(op, Traits()) for op in space.ops]
+    weighted = np.array([not space.traits or each.layers > 0 for each in traits])
+    pooling = np.array([each.layers == 0 and each.growth > 0 for each in traits])
+    chosen = batch.kinds >= 0
+    found = [np.bincount(batch.graph, chosen & those[batch.kinds], minlength=len(batch)) for those in (weighted, pooling)]
+    return np.column_stack(found).astype(np.int64)
 
 
 PARTS = (log_macs, log_parameters, log_path_norm, log_convolutions)

@@ -14,6 +14,7 @@ from scipy.stats import norm
 
 from emprox.encoders.kernel import Kernel
 from emprox.errors import InvalidOptionError
+from emprox.estimators.prior import Trend
 from emprox.estimators.processes import ExactKriging, LocalKriging
 from emprox.estimators.warp import Warp
 from emprox.index import EmbeddingIndex
@@ -22,6 +23,7 @@ __all__ = ["WarpedKriging"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Vectors = NDArray[np.float32]
 COVERAGE = 0.9
 """Standard deviations are those of a normal distribution with the same central interval of this coverage."""
 PRIOR_LABELS = 10
@@ -45,6 +47,10 @@ class WarpedKriging:
         k of the local form.
     exact_up_to : int
         The largest n at which all known architectures are neighbours.
+    trend : Trend, optional
+        What a prior adds to scores; queries then have its score as one more column.
+    prior : ndarray of shape (n,), optional
+        That of the known architectures.
     """
 
     def __init__(
@@ -56,10 +62,13 @@ class WarpedKriging:
         warps: Sequence[Warp],
         n_neighbors: int,
         exact_up_to: int,
+        trend: Trend | None = None,
+        prior: Vectors | None = None,
     ) -> None:
         self.index, self.warps = index, tuple(warps)
         self.n_neighbors, self.exact_up_to = n_neighbors, exact_up_to
-        known = (index.reconstruct(np.arange(len(y))), *score(self.warps, y, y_std))
+        self.trend, self.offsets = trend, np.empty((0, len(self.warps)))
+        known = (index.reconstruct(np.arange(len(y))), *self._scores(y, y_std, prior))
         self.process: ExactKriging | LocalKriging
         if len(y) <= exact_up_to:
             self.process = ExactKriging(kernels, *known)
@@ -67,29 +76,32 @@ class WarpedKriging:
             self.process = LocalKriging(kernels, *known, n_neighbors)
         self.residuals = np.abs(self.process.left_out())
 
-    def add(self, y: Floats, y_std: Floats | None) -> None:
+    def add(self, y: Floats, y_std: Floats | None, prior: Vectors | None = None) -> None:
         """Take in architectures (their values (new, T)) whose embeddings the index holds already, after the known ones."""
         before, after = len(self.process), len(self.process) + len(y)
         if isinstance(self.process, ExactKriging) and after > self.exact_up_to:
             self.process = self.process.localised(self.n_neighbors)
-        self.process.add(self.index.reconstruct(np.arange(before, after)), *score(self.warps, y, y_std))
+        self.process.add(self.index.reconstruct(np.arange(before, after)), *self._scores(y, y_std, prior))
         self.residuals = np.abs(self.process.left_out())
 
-    def predict(self, queries: NDArray[np.float32], return_std: bool) -> tuple[Floats, Floats | None]:
+    def predict(self, queries: Vectors, return_std: bool) -> tuple[Floats, Floats | None]:
         """Return medians and, if asked for, standard deviations, (m, T) each."""
+        embeddings, offsets = self._split(queries)
         if not return_std:
-            return self._values(self.process.mean(queries)), None
-        scores, variances = self.process.posterior(queries)
-        lower, upper = self._ends(scores, variances, COVERAGE)
-        return self._values(scores), (upper - lower) / (2 * _normal(COVERAGE))
+            return self._values(self.process.mean(embeddings) + offsets), None
+        scores, variances = self.process.posterior(embeddings)
+        lower, upper = self._ends(scores + offsets, variances, COVERAGE)
+        return self._values(scores + offsets), (upper - lower) / (2 * _normal(COVERAGE))
 
-    def interval(self, queries: NDArray[np.float32], coverage: float) -> tuple[Floats, Floats]:
+    def interval(self, queries: Vectors, coverage: float) -> tuple[Floats, Floats]:
         """Return the ends of central intervals, (m, T) each."""
-        return self._ends(*self.process.posterior(queries), coverage)
+        embeddings, offsets = self._split(queries)
+        scores, variances = self.process.posterior(embeddings)
+        return self._ends(scores + offsets, variances, coverage)
 
-    def weights(self, query: NDArray[np.float32]) -> tuple[Floats, Ints, Floats]:
+    def weights(self, query: Vectors) -> tuple[Floats, Ints, Floats]:
         """Return distances, positions and weights (of the first target) of the neighbours of one query (1, dim)."""
-        return self.process.weights(query)
+        return self.process.weights(query[:, : self.index.dim])
 
     def leave_one_out(self, coverage: float) -> tuple[Ints, Floats, Floats, Floats]:
         """Return positions (m,) of known ones, their estimates without themselves, and the ends of intervals, (m, T) each.
@@ -97,27 +109,43 @@ class WarpedKriging:
         Of all while kriging is exact, of a few hundred beyond. Embedding, kernels and the width of intervals know all labels.
         """
         positions, scores, variances = self.process.leave_one_out()
+        scores = scores + self.offsets[positions]
         return positions, self._values(scores), *self._ends(scores, variances, coverage)
 
     def left_out_weights(self) -> Iterator[tuple[Ints, Floats]]:
         """Yield, for each position of `leave_one_out`, positions of the others and their weights for the first target."""
         return self.process.left_out_weights()
 
-    def sample(self, queries: NDArray[np.float32], n: int, rng: np.random.Generator) -> Floats:
+    def sample(self, queries: Vectors, n: int, rng: np.random.Generator) -> Floats:
         """Draw n times from the joint distribution of the queries' true values, (n, m, T)."""
-        q = queries.astype(np.float64)
+        embeddings, offsets = self._split(queries)
+        q = embeddings.astype(np.float64)
         drawn = []
-        around = self.process.around(queries, max(self.exact_up_to, self.n_neighbors))
+        around = self.process.around(embeddings, max(self.exact_up_to, self.n_neighbors))
         for process, widening in zip(around, self._widening(), strict=True):
             root = _square_root(process.covariance(q))
             drawn.append(process.predict(q) + widening * rng.standard_normal((n, len(q))) @ root.T)
-        return self._values(np.stack(drawn, axis=-1))
+        return self._values(np.stack(drawn, axis=-1) + offsets)
 
-    def standardised_errors(self, queries: NDArray[np.float32], y: Floats, y_std: Floats | None) -> Floats:
+    def standardised_errors(self, queries: Vectors, y: Floats, y_std: Floats | None) -> Floats:
         """Return measured less estimated scores in calibrated standard deviations, (m, T)."""
+        embeddings, offsets = self._split(queries)
         scores, noise = score(self.warps, y, y_std)
-        means, variances = self.process.posterior(queries)
-        return (scores - means) / np.sqrt(variances + noise) / self._widening()
+        means, variances = self.process.posterior(embeddings)
+        return (scores - means - offsets) / np.sqrt(variances + noise) / self._widening()
+
+    def _scores(self, y: Floats, y_std: Floats | None, prior: Vectors | None) -> tuple[Floats, Floats]:
+        """Return what the trend leaves of the scores of architectures that become known, and their variances, (n, T) each."""
+        scores, noise = score(self.warps, y, y_std)
+        offsets = np.zeros_like(scores) if self.trend is None or prior is None else self.trend(prior)
+        self.offsets = np.concatenate([self.offsets, offsets])
+        return scores - offsets, noise
+
+    def _split(self, queries: Vectors) -> tuple[Vectors, Floats]:
+        """Return embeddings (m, dim), and what the trend adds to the scores, (m, T) or (1, 1)."""
+        if self.trend is None:
+            return queries, np.zeros((1, 1))
+        return queries[:, : self.index.dim], self.trend(queries[:, -1])
 
     def _values(self, scores: Floats) -> Floats:
         """Return the values of scores (..., T)."""

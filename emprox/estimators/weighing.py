@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from emprox.encoders.kernel import Kernel, learn_kernels
 from emprox.errors import InvalidOptionError
 from emprox.estimators.averaging import WEIGHTS, NeighborAverage
+from emprox.estimators.prior import Trend
 from emprox.estimators.warp import Warp
 from emprox.estimators.warped_kriging import WarpedKriging
 from emprox.index import EmbeddingIndex
@@ -51,8 +52,10 @@ def make_weigher(
     weights: str | Callable[[Floats], Floats],
     n_neighbors: int,
     exact_up_to: int,
+    trend: Trend | None = None,
+    prior: NDArray[np.float32] | None = None,
 ) -> WarpedKriging | NeighborAverage:
-    """Return what turns embeddings into estimates of y (n, T); kernels and warps are those of kriging."""
+    """Return what turns embeddings into estimates of y (n, T); kernels, warps and trend are those of kriging."""
     if weights == KRIGING:
-        return WarpedKriging(index, y, y_std, kernels, warps, n_neighbors, exact_up_to)
+        return WarpedKriging(index, y, y_std, kernels, warps, n_neighbors, exact_up_to, trend, prior)
     return NeighborAverage(index, y, y_std, n_neighbors, weights)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from emprox.errors import InvalidOptionError
 from emprox.spaces.family import SPACES, Architecture, ArchitectureFamily, get_family
 from emprox.spaces.graph import ComputationGraph
-from emprox.spaces.path_norm import log_path_norm
 
 if TYPE_CHECKING:
     import torch
@@ -141,13 +140,6 @@ class SearchSpace(ArchitectureFamily):
         from emprox.spaces._modules import GraphModule
 
         return GraphModule(self.network(architecture, **options))
-
-    def path_norms(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
-        """Return the logarithm of the networks' analytic path-norm, ndarray of shape (n_archs,); see `log_path_norm`.
-
-        Minus infinity where the output does not depend on the input. Spaces override it by a formula over the batch.
-        """
-        return np.array([log_path_norm(self.network(architecture)) for architecture in architectures])
 
     def canonical_hash(self, architecture: Architecture) -> str:
         """Return the hash that architectures of the same function share (kept for the last 100,000 asked)."""

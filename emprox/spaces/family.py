@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from emprox.errors import InvalidArchitectureError, InvalidOptionError, UnknownNameError
 from emprox.registry import Registry, nearest, parse_spec
 from emprox.spaces.graph import ComputationGraph
+from emprox.spaces.path_norm import log_path_norm
 
 if TYPE_CHECKING:
     from emprox.spaces.base import SearchSpace
@@ -116,6 +117,13 @@ class ArchitectureFamily(ABC):
         """
         networks = [self.network(architecture) for architecture in architectures]
         return np.array([(graph.parameters, graph.macs) for graph in networks], dtype=np.int64).reshape(-1, 2)
+
+    def path_norms(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        """Return the logarithm of the networks' analytic path-norm, ndarray of shape (n_archs,); see `log_path_norm`.
+
+        Minus infinity where the output does not depend on the input. Spaces override it by a formula over the batch.
+        """
+        return np.array([log_path_norm(self.network(architecture)) for architecture in architectures])
 
     def canonical_hash(self, architecture: Architecture) -> str:
         """Return the hash that architectures of the same function share."""
