@@ -14,6 +14,7 @@ from emprox.estimators.scorer import Scorer
 from emprox.estimators.signals import OneNumber
 from emprox.estimators.tabular import Forest, GaussianProcess, KNeighbors, Ridge
 from emprox.estimators.tuned import Tuned
+from emprox.estimators.universal import Universal
 from emprox.estimators.xgboost import XGBoost
 from emprox.estimators.zero_cost import ZeroCost
 
@@ -35,6 +36,7 @@ __all__ = [
     "SoTLE",
     "Tuned",
     "Scorer",
+    "Universal",
     "XGBoost",
     "ZeroCost",
     "load",

@@ -309,7 +309,9 @@ class EmProx(Explaining, StoreFollower):
         own: tuple[Kernel, ...] = getattr(encoder, "kernels_", ())
         if len(own) != scores.shape[1]:
             return encoder, index, kernels_over(index, scores, noise)
-        return encoder, index, tuple(kernel.scaled(s.var() or 1.0) for kernel, s in zip(own, scores.T, strict=True))
+        if self.prior_ is None:
+            return encoder, index, own
+        return encoder, index, tuple(kernel.scaled(float(s.var()) or 1.0) for kernel, s in zip(own, scores.T, strict=True))
 
     def _weigh(self) -> None:
         """Set what turns embeddings into estimates."""

@@ -101,7 +101,7 @@ class Universal(LabelFreeRegressor):
     source : sequence of str or PerformanceTable, optional
         Tables of other families to learn from. None takes the weights that come with emprox.
     shrinkage : float
-        How much weights are drawn to those of the label-free size score; with ``inf`` they are its.
+        How much weights are drawn to those of the label-free size score; with ``1e9`` they are its.
     random_state : int or None
         Kept for a uniform interface; the fit is deterministic.
 
@@ -114,7 +114,7 @@ class Universal(LabelFreeRegressor):
     --------
     >>> from emprox.spaces import get_space
     >>> space = get_space("nasbench201")
-    >>> cells = [space.parse(spec) for spec in ((4, 4, 4, 4, 4, 4), (2, 2, 2, 2, 2, 2), (0, 0, 0, 0, 0, 0))]
+    >>> cells = [space.parse(spec) for spec in ((4, 4, 4, 4, 4, 4), (2, 2, 2, 2, 2, 2), (1, 1, 1, 1, 1, 1))]
     >>> ranks = Universal(space=space).fit([], []).predict(cells)
     >>> bool(ranks[1] > ranks[0] > ranks[2])  # convolutions, poolings, nothing
     True
@@ -146,7 +146,7 @@ class Universal(LabelFreeRegressor):
             self.knowledge_ = Knowledge.shipped()
         else:
             tables = source_tables(self.source, self.space_)
-            self.knowledge_ = Knowledge.learn(tables, min(self.shrinkage, 1e9))
+            self.knowledge_ = Knowledge.learn(tables, self.shrinkage)
 
     def _numbers(self, architectures: list[Architecture]) -> Floats:
         if not architectures:
