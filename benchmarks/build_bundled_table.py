@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -25,10 +25,10 @@ import torch
 from bundled_proxies import NAMES as PROXIES
 from bundled_proxies import proxies_of
 from bundled_training import CHOSEN, SETTINGS, SPACE, Setting, train
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from emprox.parallel import Engine, run
 from emprox.spaces import Architecture
 from emprox.tables import PerformanceTable, load_table, write_table
 
@@ -69,11 +69,11 @@ def complete(cells: Sequence[Architecture], make: Callable[[Architecture], dict]
     """Make the records that the file does not hold yet, append each as it comes, return the records of all cells."""
     done = {record["architecture"] for record in read_records(path)}
     missing = [cell for cell in cells if str(cell) not in done]
-    results: Iterator[dict] = Parallel(n_jobs=processes, return_as="generator_unordered")(delayed(make)(cell) for cell in missing)
+    results = run(make, missing, engine=Engine(jobs=processes))
     with path.open("a") as file:
         if file.tell() and not path.read_text().endswith("\n"):
             file.write("\n")
-        for number, record in enumerate(results, start=1):
+        for number, (_, record) in enumerate(results, start=1):
             file.write(json.dumps(record) + "\n")
             file.flush()
             if number % 20 == 0 or number == len(missing):
@@ -85,6 +85,10 @@ def complete(cells: Sequence[Architecture], make: Callable[[Architecture], dict]
 def _train_on_one_thread(cell: Architecture, seeds: int, setting: Setting) -> dict[str, object]:
     torch.set_num_threads(1)
     return train(cell, range(seeds), setting)
+
+
+def _train_again(work: tuple[Architecture, int]) -> dict[str, object]:
+    return _train_on_one_thread(*work, SETTINGS[CHOSEN])
 
 
 def agreement(values: NDArray[np.float64]) -> dict[str, float]:
@@ -203,9 +207,9 @@ def check(cells: int, seed: int, processes: int) -> bool:
     table = load_table("bundled")
     sample = table.rows(np.sort(np.random.default_rng(seed).permutation(len(table))[:cells]))
     seeds = sample.counts[TARGETS[0]].tolist()
-    records = Parallel(n_jobs=processes)(
-        delayed(_train_on_one_thread)(cell, n, SETTINGS[CHOSEN]) for cell, n in zip(sample.architectures, seeds, strict=True)
-    )
+    work = list(zip(sample.architectures, seeds, strict=True))
+    found = dict(run(_train_again, work, engine=Engine(jobs=processes)))
+    records = [found[i] for i in range(len(work))]
     errors = errors_of(sample, records)
     print(json.dumps({"cells": len(sample), "difference_in_standard_errors": errors}))
     return max(errors.values()) < 1.5

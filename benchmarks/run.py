@@ -21,6 +21,7 @@ import yaml
 from emprox.benchmark import Protocol, commit, machine, run_benchmark, summarise
 from emprox.errors import InvalidDataError
 from emprox.estimators import ESTIMATORS
+from emprox.parallel import ENGINES, Engine
 from emprox.persistence import write_file
 from emprox.registry import parse_spec
 
@@ -77,12 +78,13 @@ def quick(spec: str) -> str:
     return f"{name}:{','.join(f'{option}={value}' for option, value in options.items())}".rstrip(":")
 
 
-def measure(experiment: Experiment, estimators: list[str], jobs: int, tables_root: Path | None) -> None:
+def measure(experiment: Experiment, estimators: list[str], engine: Engine, tables_root: Path | None) -> None:
     """Measure what the results file lacks, one estimator after the other, and keep it as it comes."""
     content = earlier(experiment)
     runs, saved = content["runs"], time.monotonic()
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    about = {"commit": commit(), "machine": machine(), "threads": experiment.protocol.threads, "jobs": jobs, "started": now}
+    where: dict[str, Any] = {"jobs": engine.jobs, "engine": engine.name, "address": engine.address}
+    about = {"commit": commit(), "machine": machine(), "threads": experiment.protocol.threads, **where, "started": now}
     number = len(runs)
 
     def keep(result: dict[str, Any]) -> None:
@@ -94,7 +96,7 @@ def measure(experiment: Experiment, estimators: list[str], jobs: int, tables_roo
             saved = time.monotonic()
 
     for spec in estimators:
-        protocol = replace(experiment.protocol, trials=experiment.trials[spec], jobs=jobs)
+        protocol = replace(experiment.protocol, trials=experiment.trials[spec], **where)
         known = [result for result in content["results"] if result["estimator"] == spec]
         run = run_benchmark(experiment.table, [spec], protocol, tables_root=tables_root, known=known, on_result=keep)
         new = len(run["results"]) - sum(result in known for result in run["results"])
@@ -148,10 +150,13 @@ def main() -> None:
     parser.add_argument("--table", action="append", help="only this table of the configs; may be repeated")
     parser.add_argument("--estimator", action="append", help="only this estimator of the configs; may be repeated")
     parser.add_argument("--jobs", type=int, default=1, help="processes that share all but the timed trials")
+    parser.add_argument("--engine", default="loky", choices=list(ENGINES), help="what shares them")
+    parser.add_argument("--address", help="Dask scheduler or Ray head")
     parser.add_argument("--smoke", action="store_true", help="one small quick trial of everything; needs --out")
     arguments = parser.parse_args()
     if arguments.smoke and arguments.out == RESULTS:
         parser.error("a smoke run needs --out, so that its results stay apart")
+    engine = Engine(arguments.engine, arguments.jobs, arguments.address)
     for path in arguments.configs:
         for experiment in read_config(path, arguments.out):
             if arguments.table and experiment.table not in arguments.table:
@@ -159,7 +164,7 @@ def main() -> None:
             names = [name for name in experiment.trials if not arguments.estimator or name in arguments.estimator]
             chosen = replace(experiment, trials={name: experiment.trials[name] for name in names})
             chosen = smaller(chosen) if arguments.smoke else chosen
-            measure(chosen, list(chosen.trials), arguments.jobs, arguments.tables_root)
+            measure(chosen, list(chosen.trials), engine, arguments.tables_root)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import torchvision_stand_in
 from torch.utils.flop_counter import FlopCounterMode
 
 from emprox.errors import EmproxError
+from emprox.parallel import ENGINES, Engine, run
 from emprox.spaces.storage import save_npz
 from emprox.spaces.tracing import from_module
 
@@ -47,6 +48,7 @@ def pixels(name: str) -> int:
 
 def measured(name: str) -> tuple[dict[str, Any], Any]:
     """Return what tracing one network gives, and its graph."""
+    torch.set_num_threads(1)
     row: dict[str, Any] = {"name": name, "pixels": pixels(name)}
     with torch.device("meta"):
         try:
@@ -120,17 +122,18 @@ def main() -> None:
     parser.add_argument("--graphs", type=Path, help="folder for one npz of each graph")
     parser.add_argument("--summary", type=Path, help="write the summary of what is there, trace nothing")
     parser.add_argument("--only", default="", help="regular expression of names")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the networks")
+    parser.add_argument("--engine", default="loky", choices=list(ENGINES), help="what shares them")
+    parser.add_argument("--address", help="Dask scheduler or Ray head")
     options = parser.parse_args()
     rows = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
     if options.summary:
         options.summary.write_text(json.dumps(summary(rows), indent=1) + "\n")
         return
-    torch.set_num_threads(1)
     there = {row["name"] for row in rows}
-    for name in names():
-        if name in there or not re.search(options.only, name):
-            continue
-        row, graph = measured(name)
+    left = [name for name in names() if name not in there and re.search(options.only, name)]
+    for position, (row, graph) in run(measured, left, engine=Engine(options.engine, options.jobs, options.address)):
+        name = left[position]
         if graph is not None and options.graphs:
             options.graphs.mkdir(parents=True, exist_ok=True)
             save_npz(options.graphs / f"{name}.npz", [graph])

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from joblib import Parallel, delayed
 from scipy import stats
 
 from emprox.errors import InvalidOptionError
 from emprox.estimators import ArchitectureRegressor, make_estimator
 from emprox.estimators.base import takes_option
-from emprox.parallel import limit_threads
+from emprox.parallel import Engine, limit_threads, run
 from emprox.proxies import KnownProxies
 from emprox.report import COSTS, INTERVAL_METRICS, METRICS, score, score_interval, training_cost
 from emprox.report.metrics import CALIBRATION_LEVELS, LEVEL, coverage
@@ -64,12 +63,16 @@ class Protocol:
     """Threads of each process."""
     jobs: int = 1
     """Processes that share the trials, except the timed ones."""
+    engine: str = "loky"
+    """What they are processes of, see `emprox.parallel.Engine`."""
+    address: str | None = None
+    """Where the Dask or Ray cluster is whose workers share the trials instead."""
     source: tuple[str, ...] = ()
     """Tables of other families whose labels are handed to estimators that transfer."""
     trainings: int = 1
     """Pretrainings on the source, which the trials take in turn; they are not part of the fit time."""
     timed: int = 3
-    """With several jobs, so many first trials run alone before the others share the machine, and only theirs have seconds."""
+    """With workers, so many first trials run alone and here before the others are shared, and only theirs have seconds."""
 
     def __post_init__(self) -> None:
         for name in ("trials", "threads", "jobs", "trainings"):
@@ -84,6 +87,12 @@ class Protocol:
             check_at_least("test_size", self.test_size, 1)
         if self.split not in ("row", "class"):
             raise InvalidOptionError(f"split must be 'row' or 'class', got {self.split!r}")
+        _ = self.workers
+
+    @property
+    def workers(self) -> Engine:
+        """Where trials run that are not timed."""
+        return Engine(self.engine, self.jobs, self.address)
 
 
 def run_benchmark(
@@ -176,6 +185,7 @@ def run_benchmark(
         "trainings": protocol.trainings,
         "threads": protocol.threads,
         "jobs": protocol.jobs,
+        "engine": protocol.engine,
         "machine": machine(),
         "commit": commit(),
         "citation": rows.citation,
@@ -207,17 +217,21 @@ def _results(
     strings = np.array([str(a) for a in rows.architectures], dtype=object)
     known = KnownProxies.from_table(rows)
     options = _Options(known if known.names or known.curves else None, source, rows.space, protocol)
-    arguments = (strings, rows.measures[target].sign * rows.targets[target], rows, protocol, keep_predictions)
-    timed = protocol.trials if protocol.jobs == 1 else protocol.timed
-    alone, shared = [item for item in work if item[2] < timed], [item for item in work if item[2] >= timed]
+    values = rows.measures[target].sign * rows.targets[target]
+    shared = _Shared(strings, values, rows, protocol, keep_predictions, options)
+    timed = protocol.trials if protocol.workers.is_this_process else protocol.timed
+    alone, others = [item for item in work if item[2] < timed], [item for item in work if item[2] >= timed]
     warm: set[str] = set()
     for item in alone:
         if item[0] not in warm:
             warm.add(item[0])
-            _measure(item, *arguments, options.of(item), labels=WARM_UP)
-        yield _measure(item, *arguments, options.of(item))
-    parallel = Parallel(n_jobs=protocol.jobs, return_as="generator_unordered")
-    for result in parallel(delayed(_measure)(item, *arguments, options.of(item)) for item in shared):
+            _measure(item, shared, labels=WARM_UP)
+        yield _measure(item, shared)
+    if not others:
+        return
+    for item in others:
+        options.of(item)  # what is pretrained is pretrained here, once
+    for _, result in run(_measure, others, shared=shared, engine=protocol.workers):
         yield result | dict.fromkeys(SECONDS)
 
 
@@ -244,21 +258,26 @@ class _Options:
         return options
 
 
-def _measure(
-    item: tuple[str, int, int],
-    strings: np.ndarray,
-    values: np.ndarray,
-    rows: PerformanceTable,
-    protocol: Protocol,
-    keep_predictions: bool,
-    options: dict[str, Any],
-    labels: int | None = None,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Shared:
+    """What all fits need."""
+
+    strings: np.ndarray
+    values: np.ndarray
+    rows: PerformanceTable
+    protocol: Protocol
+    keep_predictions: bool
+    options: _Options
+
+
+def _measure(item: tuple[str, int, int], shared: _Shared, labels: int | None = None) -> dict[str, Any]:
     """Return metrics and seconds of one fit, on the first labels only if their number is given."""
     spec, size, trial = item
+    rows, protocol, strings, values = shared.rows, shared.protocol, shared.strings, shared.values
     test, train = rows.split(size, protocol.test_size, protocol.seed, trial, max(protocol.train_sizes))
     train = train[:labels]
     known, asked = strings[train].tolist(), strings[test].tolist()
+    options = shared.options.of(item)
     with limit_threads(protocol.threads):
         estimator = make_estimator(spec, space=rows.space, random_state=protocol.seed * 100_003 + trial, **options)
         start, start_cpu = time.perf_counter(), time.process_time()
@@ -268,7 +287,7 @@ def _measure(
         done = time.perf_counter()
         ends = _intervals(estimator, asked, LEVEL)
         intervals = {} if ends is None else score_interval(values[test], *ends)
-        kept = _predictions(estimator, asked, values[test], estimates, ends) if keep_predictions and trial == 0 else {}
+        kept = _predictions(estimator, asked, values[test], estimates, ends) if shared.keep_predictions and trial == 0 else {}
     return {
         "estimator": spec,
         "train_size": size,

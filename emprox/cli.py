@@ -17,18 +17,19 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from emprox.cli_candidates import estimated
 from emprox.cli_demo import best_held_out, fit_split, write_demo
+from emprox.cli_engine import AddressOption, EngineOption, JobsOption
 from emprox.cli_proxies import proxies
 from emprox.cli_report import report
 from emprox.cli_search import search
 from emprox.cli_store import store
 from emprox.cli_tables import tables
 from emprox.cli_train import train
-from emprox.errors import EmproxError, InvalidDataError, InvalidOptionError, StorageError
+from emprox.errors import EmproxError, InvalidOptionError
 
 if TYPE_CHECKING:
     from emprox.estimators import ArchitectureRegressor
-    from emprox.spaces import ArchitectureFamily
 
 __all__ = ["app", "main"]
 
@@ -110,29 +111,32 @@ def fit(
 
 @app.command()
 def estimate(
+    model: ModelOption,
     candidates: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="Text files with one architecture per line, - for standard input, or architectures: space:description, and for "
             "models of networks package.module:factory and .onnx files."
         ),
-    ],
-    model: ModelOption,
+    ] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Draw this many from the model's space instead; with --top.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")] = 0,
     input_shape: ShapeOption = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only this many, the highest estimates first.")] = None,
+    jobs: JobsOption = 1,
+    engine: EngineOption = "loky",
+    address: AddressOption = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write csv instead of a table.")] = False,
 ) -> None:
     """Estimate the performance of candidate architectures."""
     from emprox.estimators import load
+    from emprox.parallel import Engine
 
     if as_json and as_csv:
         raise InvalidOptionError("choose one of --json and --csv")
-    fitted = _opened(load(model), input_shape)
-    texts = [text for candidate in candidates for text in _texts(candidate, fitted.space_)]
-    rows = _estimates(fitted, texts)
-    if top is not None:
-        rows = sorted(rows, key=lambda row: -row["estimate"])[:top]
+    where = Engine(engine, jobs, address)
+    rows = estimated(_opened(load(model), input_shape), candidates or [], sample, seed, top, where)
     if as_json:
         sys.stdout.write(_json(rows) + "\n")
     elif as_csv:
@@ -181,6 +185,8 @@ def bench(
     jobs: Annotated[
         int, typer.Option(help="Processes that share all but the first three trials, which run alone and are timed.")
     ] = 1,
+    engine: EngineOption = "loky",
+    address: AddressOption = None,
     tables_root: Annotated[Path | None, typer.Option(help="Folder of downloaded tables.")] = None,
     output: Annotated[Path | None, typer.Option("--out", help="JSON file to write.")] = None,
     keep_predictions: Annotated[bool, typer.Option(help="Keep the estimates of the first trial too, for a report.")] = False,
@@ -202,6 +208,8 @@ def bench(
         trainings=trainings,
         threads=threads,
         jobs=jobs,
+        engine=engine,
+        address=address,
     )
     runs = []
     for name in table:
@@ -279,13 +287,6 @@ def _advance(bar: Progress, task: TaskID, done: int, total: int) -> None:
     bar.update(task, completed=done, total=total)
 
 
-def _estimates(fitted: ArchitectureRegressor, texts: list[str]) -> list[dict[str, Any]]:
-    if fitted.has_std:
-        values, stds = fitted.predict(texts, return_std=True)
-        return [{"architecture": t, "estimate": float(v), "std": float(s)} for t, v, s in zip(texts, values, stds, strict=True)]
-    return [{"architecture": t, "estimate": float(v)} for t, v in zip(texts, fitted.predict(texts), strict=True)]
-
-
 def _family(space: str | None, input_shape: str | None) -> Any:
     """Return what `get_family` and `infer_space` take; with an input shape, networks that take such inputs."""
     if input_shape is None:
@@ -307,27 +308,6 @@ def _see_local_modules() -> None:
     """Let factories be found in the working directory, as ``python -m`` does."""
     if "" not in sys.path:
         sys.path.insert(0, "")
-
-
-def _texts(candidate: str, family: ArchitectureFamily) -> list[str]:
-    """Return the architectures of one argument: itself, or the lines of the file that it names."""
-    from emprox.spaces.family import family_names
-
-    is_one = family.recognises(candidate) or candidate.partition(":")[0] in family_names()
-    return [candidate] if is_one else _read_lines(candidate)
-
-
-def _read_lines(source: str) -> list[str]:
-    """Return the non-empty lines of a file or of standard input; lines that start with # are left out."""
-    try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(f"cannot read {source}: {error}") from error
-    lines = [line.strip() for line in text.splitlines()]
-    found = [line for line in lines if line and not line.startswith("#")]
-    if not found:
-        raise InvalidDataError(f"{source} holds no architecture; expected one per line")
-    return found
 
 
 def _test_size(text: str) -> Any:

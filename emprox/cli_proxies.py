@@ -13,7 +13,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from emprox.cli_candidates import read_lines
+from emprox.cli_engine import AddressOption, EngineOption, JobsOption
 from emprox.errors import InvalidOptionError
+from emprox.parallel import Engine, run
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,7 +41,9 @@ def proxies(
     batch_size: Annotated[int, typer.Option(help="Random inputs of a batch.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of weights, inputs and labels.")] = 0,
     device: Annotated[str, typer.Option(help="Where networks run, such as cpu or cuda:0.")] = "cpu",
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    jobs: JobsOption = 1,
+    engine: EngineOption = "loky",
+    address: AddressOption = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
 ) -> None:
     """Compute zero-cost proxies of untrained networks: of architectures, or of what a function of yours returns.
@@ -46,13 +51,12 @@ def proxies(
     Inputs are standard normal, labels uniform, weights as the layers draw them. What cannot be computed stays in the output
     with its reason.
     """
-    from emprox.cli import _read_lines
     from emprox.proxies import PROXIES, Recipe
     from emprox.proxies.storage import ProxyFile
     from emprox.spaces import get_space
 
     names = [PROXIES.get(name).name for name in proxy or PROXIES]
-    recipe = Recipe(batch_size, seed, device)
+    recipe, where = Recipe(batch_size, seed, device), Engine(engine, jobs, address)
     work: dict[str, Work]
     if space is None:
         work = {source: (source, _shape(input_shape))}
@@ -60,7 +64,7 @@ def proxies(
         if input_shape is not None:
             raise InvalidOptionError("--input-shape goes with module:factory; architectures of a space have their own")
         get_space(space)  # a wrong name is an error before anything is computed
-        work = {line: (f"{space}:{line}", None) for line in _read_lines(source)}
+        work = {line: (f"{space}:{line}", None) for line in read_lines(source)}
     if output is None:
         _print(work, names, recipe)
         return
@@ -68,7 +72,7 @@ def proxies(
     left = {name: (what, missing) for name, what in work.items() if (missing := file.missing(name))}
     with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(f"{len(work) - len(left)} of {len(work)} were there", total=len(left))
-        for name, scores in _computed(left, recipe, jobs, threads):
+        for name, scores in _computed(left, recipe, where, threads):
             file.add(name, scores)
             bar.advance(task)
     file.write(work)
@@ -76,22 +80,20 @@ def proxies(
 
 
 def _computed(
-    left: dict[str, tuple[Work, list[str]]], recipe: Recipe, jobs: int, threads: int
+    left: dict[str, tuple[Work, list[str]]], recipe: Recipe, engine: Engine, threads: int
 ) -> Iterator[tuple[str, ProxyScores]]:
-    from joblib import Parallel, delayed
+    tasks = [(name, *what, missing) for name, (what, missing) in left.items()]
+    for _, found in run(_one, tasks, shared=(recipe, threads), engine=engine):
+        yield found
 
-    calls = (delayed(_one)(name, *what, missing, recipe, threads) for name, (what, missing) in left.items())
-    yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
 
-
-def _one(
-    name: str, what: str, shape: tuple[int, ...] | None, names: list[str], recipe: Recipe, threads: int
-) -> tuple[str, ProxyScores]:
+def _one(task: tuple[str, str, tuple[int, ...] | None, list[str]], shared: tuple[Recipe, int]) -> tuple[str, ProxyScores]:
     """Return the proxies of an architecture, or of a factory's network if there is a shape; an error is a failure of all."""
     from emprox.parallel import limit_threads
     from emprox.proxies import ProxyScores, score_architecture, score_module
     from emprox.spaces import get_space
 
+    (name, what, shape, names), (recipe, threads) = task, shared
     with limit_threads(threads):
         if shape is not None:
             return name, score_module(_network(what, recipe.seed), shape, names, recipe)
@@ -138,7 +140,7 @@ def _shape(text: str | None) -> tuple[int, ...]:
 
 def _print(work: dict[str, Work], names: list[str], recipe: Recipe) -> None:
     for name, what in work.items():
-        _, scores = _one(name, *what, names, recipe, 1)
+        _, scores = _one((name, *what, names), (recipe, 1))
         out.print(name, markup=False)
         for proxy in names:
             value = f"{scores.values[proxy]:.6g}" if proxy in scores.values else f"- ({scores.failures[proxy]})"

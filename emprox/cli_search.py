@@ -14,7 +14,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from emprox.cli_engine import AddressOption, EngineOption
 from emprox.errors import InvalidOptionError, StorageError
+from emprox.parallel import Engine
 
 if TYPE_CHECKING:
     from emprox.search import Bound, Goals, Pool, Search, Trial
@@ -46,6 +48,8 @@ def search(
     minimize: Annotated[list[str] | None, typer.Option(help="Value to be small, such as macs_millions; may be repeated.")] = None,
     bound: Annotated[list[str] | None, typer.Option(help="Limit, such as 'macs_millions<=300'; may be repeated.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that evaluate; with a table, how many are asked at a time.")] = 1,
+    engine: EngineOption = "loky",
+    address: AddressOption = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds of one evaluation, after which it has failed.")] = None,
     runs: Annotated[int, typer.Option(min=1, help="Searches, with seeds from --seed on.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the first search.")] = 0,
@@ -65,6 +69,11 @@ def search(
     from emprox.search.run import Budget
 
     budget = Budget(evaluations, seconds)
+    where = Engine(engine, workers, address)
+    if table is not None and engine != "loky":
+        raise InvalidOptionError(
+            f"a simulated search looks values up here, got --engine {engine}; give --objective, or leave it out"
+        )
     if (table is None) == (objective is None):
         raise InvalidOptionError("expected one of --table and --objective")
     if objective is not None and "" not in sys.path:
@@ -89,7 +98,7 @@ def search(
             err.print(f"{file} ended in the middle of a line, which was dropped", markup=False)
         try:
             chosen = _make(name, options, pool, goals, history, number)
-            choosing, interrupted = _run(chosen, budget, objective, workers, time_limit)
+            choosing, interrupted = _run(chosen, budget, objective, where, time_limit)
         finally:
             history.close()
         searches.append((chosen, choosing))
@@ -160,9 +169,10 @@ def _make(name: str, options: dict[str, Any], pool: Pool, goals: Goals, history:
     return method(pool, goals=goals, history=history, random_state=seed, **options)
 
 
-def _run(chosen: Search, budget: Budget, objective: str | None, workers: int, time_limit: float | None) -> tuple[float, bool]:
+def _run(chosen: Search, budget: Budget, objective: str | None, engine: Engine, time_limit: float | None) -> tuple[float, bool]:
     """Search with progress; return the seconds of choosing and whether it was interrupted."""
     from emprox.search import TablePool
+    from emprox.search.cluster import ClusterEvaluator
     from emprox.search.run import TableEvaluator, run_search
     from emprox.search.workers import WorkerEvaluator
 
@@ -170,9 +180,11 @@ def _run(chosen: Search, budget: Budget, objective: str | None, workers: int, ti
     with ExitStack() as stack:
         if objective is None:
             assert isinstance(chosen.pool, TablePool)
-            evaluator: Any = stack.enter_context(nullcontext(TableEvaluator(chosen.pool, workers)))
+            evaluator: Any = stack.enter_context(nullcontext(TableEvaluator(chosen.pool, engine.jobs)))
+        elif engine.name == "loky":
+            evaluator = stack.enter_context(WorkerEvaluator(objective, engine.jobs, time_limit))
         else:
-            evaluator = stack.enter_context(WorkerEvaluator(objective, workers, time_limit))
+            evaluator = stack.enter_context(ClusterEvaluator(objective, engine, time_limit))
         bar = stack.enter_context(Progress(*columns, console=err, transient=True, disable=not err.is_terminal))
         task = bar.add_task(f"seed {chosen.random_state}", total=budget.evaluations, completed=len(chosen.history))
         best = chosen.best

@@ -6,6 +6,7 @@ An error says what came, what was expected, and what to do about it.
 from __future__ import annotations
 
 __all__ = [
+    "ClusterError",
     "CorruptFileError",
     "DownloadError",
     "EmproxError",
@@ -16,8 +17,10 @@ __all__ = [
     "StorageError",
     "StoreBusyError",
     "TableNotFoundError",
+    "TaskError",
     "UndefinedProxyError",
     "UnknownNameError",
+    "WorkerLostError",
 ]
 
 
@@ -63,6 +66,18 @@ class StorageError(EmproxError, OSError):
 
 class StoreBusyError(EmproxError, TimeoutError):
     """Another process has been writing to a store for longer than the time limit."""
+
+
+class ClusterError(EmproxError, ConnectionError):
+    """A cluster cannot be reached, or has no workers that tasks could run on."""
+
+
+class TaskError(EmproxError, RuntimeError):
+    """A function failed on one of many tasks; the message names the task, the cause has the worker's traceback."""
+
+
+class WorkerLostError(EmproxError, RuntimeError):
+    """The workers that had a task ended in the middle of it, as often as it was tried."""
 
 
 class DownloadError(EmproxError, ConnectionError):

@@ -12,9 +12,9 @@ import emprox
 
 ROOT = Path(emprox.__file__).parent
 STAGES = ["spaces", "encodings", "encoders", "tables", "index", "proxies", "estimators", "search", "report", "integrations"]
-GROUND = {"errors", "registry", "validation", "_optional", "parallel", "persistence"}
+GROUND = {"errors", "registry", "validation", "_optional", "parallel", "_workers", "persistence"}
 HEAVY = {"torch", "sklearn", "faiss", "pandas", "scipy", "xgboost", "joblib", "typer", "rich", "matplotlib"}
-HEAVY |= {"torch_geometric", "plotly", "dask", "ray", "naslib", "optuna", "deap", "networkx", "pyarrow"}
+HEAVY |= {"torch_geometric", "plotly", "dask", "distributed", "ray", "naslib", "optuna", "deap", "networkx", "pyarrow"}
 
 
 def run(code: str) -> str:

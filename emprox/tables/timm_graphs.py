@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from emprox._optional import import_optional
 from emprox.errors import CorruptFileError, EmproxError
+from emprox.parallel import Engine, run
 from emprox.persistence import MANIFEST, read_folder, write_folder
 from emprox.spaces import ComputationGraph
 from emprox.spaces.storage import load_npz, save_npz
@@ -43,7 +44,7 @@ class TracedNetwork:
     """Why not."""
 
 
-def timm_graphs(keys: Iterable[Key], first: Sequence[Path] = ()) -> dict[Key, TracedNetwork]:
+def timm_graphs(keys: Iterable[Key], first: Sequence[Path] = (), engine: Engine | None = None) -> dict[Key, TracedNetwork]:
     """Return networks by name and image size; what is in no place yet is traced and written to the download folder.
 
     Parameters
@@ -52,6 +53,8 @@ def timm_graphs(keys: Iterable[Key], first: Sequence[Path] = ()) -> dict[Key, Tr
         The networks that are needed.
     first : sequence of Path
         Where the folder is looked for before the usual places.
+    engine : Engine, optional
+        Where networks are traced; by default here.
 
     Raises
     ------
@@ -63,7 +66,7 @@ def timm_graphs(keys: Iterable[Key], first: Sequence[Path] = ()) -> dict[Key, Tr
     known = _kept(first)
     missing = sorted(set(keys) - known.keys())
     for start in range(0, len(missing), STEP):
-        known |= _traced(missing[start : start + STEP], len(missing) - start)
+        known |= _traced(missing[start : start + STEP], len(missing) - start, engine)
         keep(known, download_folder() / FOLDER)
     return known
 
@@ -98,18 +101,19 @@ def keep(networks: dict[Key, TracedNetwork], folder: Path) -> None:
     write_folder(folder, write)
 
 
-def _traced(keys: Sequence[Key], left: int) -> dict[Key, TracedNetwork]:
-    timm = import_optional("timm", "timm")
+def _traced(keys: Sequence[Key], left: int, engine: Engine | None) -> dict[Key, TracedNetwork]:
+    import_optional("timm", "timm")
     warnings.warn(f"tracing {left} networks of timm, about a second each; this is done once", stacklevel=2)
-    return {key: _trace(timm, *key) for key in keys}
+    return {keys[position]: network for position, network in sorted(run(_trace, keys, engine=engine))}
 
 
-def _trace(timm: Any, name: str, size: int) -> TracedNetwork:
+def _trace(key: Key) -> TracedNetwork:
     """Trace one network on the meta device, which makes no weights."""
     import torch
 
     from emprox.spaces.tracing import from_module
 
+    (name, size), timm = key, import_optional("timm", "timm")
     family = inspect.getmodule(timm.model_entrypoint(name)).__name__.rpartition(".")[2]  # type: ignore[union-attr]
     try:
         with torch.device("meta"), warnings.catch_warnings():

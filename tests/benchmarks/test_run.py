@@ -11,6 +11,7 @@ import yaml
 
 from emprox.errors import InvalidDataError
 from emprox.estimators import make_estimator
+from emprox.parallel import Engine
 from tests.benchmarks.loading import load_script
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -50,7 +51,7 @@ def test_smoke(tmp_path: Path) -> None:
     assert len(content["results"]) == len(yaml.safe_load(path.read_text())["estimators"])
     (run,) = content["runs"]
     assert run["machine"]["packages"]["torch"]
-    assert (run["threads"], run["jobs"]) == (1, 1)
+    assert (run["threads"], run["jobs"], run["engine"], run["address"]) == (1, 1, "loky", None)
     assert {result["run"] for result in content["results"]} == {0}
 
 
@@ -58,8 +59,8 @@ def test_a_rerun_measures_what_is_missing(script: ModuleType, tmp_path: Path, ca
     path = tmp_path / "small.yaml"
     path.write_text(SMALL)
     (experiment,) = script.read_config(path, tmp_path)
-    script.measure(experiment, ["params"], 1, None)
-    script.measure(experiment, list(experiment.trials), 1, None)
+    script.measure(experiment, ["params"], Engine(), None)
+    script.measure(experiment, list(experiment.trials), Engine(), None)
     content = json.loads(experiment.file.read_text())
     whole = [(r["estimator"], r["train_size"], r["trial"], r["run"]) for r in content["results"]]
     trees = "xgboost:n_estimators=5"
@@ -72,7 +73,7 @@ def test_a_rerun_measures_what_is_missing(script: ModuleType, tmp_path: Path, ca
         (trees, 30, 2),
     ]
     before = experiment.file.read_bytes()
-    script.measure(experiment, list(experiment.trials), 1, None)
+    script.measure(experiment, list(experiment.trials), Engine(), None)
     assert experiment.file.read_bytes() == before
     assert "0 new, 4 in all" in capsys.readouterr().out
 
@@ -80,10 +81,10 @@ def test_a_rerun_measures_what_is_missing(script: ModuleType, tmp_path: Path, ca
 def test_results_of_other_splits_do_not_mix(script: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(SMALL)
-    script.measure(script.read_config(path, tmp_path)[0], ["params"], 1, None)
+    script.measure(script.read_config(path, tmp_path)[0], ["params"], Engine(), None)
     path.write_text(SMALL.replace("seed: 0", "seed: 1"))
     with pytest.raises(InvalidDataError, match="move it or change the config"):
-        script.measure(script.read_config(path, tmp_path)[0], ["params"], 1, None)
+        script.measure(script.read_config(path, tmp_path)[0], ["params"], Engine(), None)
 
 
 def test_what_a_run_did_is_kept_when_it_fails(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,8 +103,8 @@ def test_what_a_run_did_is_kept_when_it_fails(script: ModuleType, tmp_path: Path
 
     monkeypatch.setattr(script, "run_benchmark", fail)
     with pytest.raises(KeyboardInterrupt):
-        script.measure(experiment, ["params"], 1, None)
+        script.measure(experiment, ["params"], Engine(), None)
     monkeypatch.setattr(script, "run_benchmark", original)
-    script.measure(experiment, ["params"], 1, None)
+    script.measure(experiment, ["params"], Engine(), None)
     content = json.loads(experiment.file.read_text())
     assert [(r["train_size"], r["run"]) for r in content["results"]] == [(20, 0), (30, 1)]

@@ -1,0 +1,171 @@
+"""Estimates of many candidates: workers share them in chunks, and where only the best are asked for only those are kept."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emprox.parallel import Engine, run
+from emprox.spaces import get_space
+from emprox.validation import check_at_least
+
+if TYPE_CHECKING:
+    from emprox.estimators.base import ArchitectureRegressor
+
+__all__ = ["Estimate", "best", "estimate_many", "estimate_samples"]
+
+CHUNK = 2_000
+"""Candidates of a task, the same wherever it runs: last digits may depend on what is computed beside a candidate."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is estimated of one candidate."""
+
+    position: int
+    """Its place among all candidates."""
+    architecture: str
+    estimate: float
+    std: float | None = None
+    """None where the estimator gives none."""
+
+
+def estimate_many(
+    estimator: ArchitectureRegressor,
+    candidates: Iterable[str],
+    *,
+    top: int | None = None,
+    engine: Engine | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Estimate]:
+    """Return the estimates of candidates, in their order or only the highest.
+
+    The estimator is sent to each worker once, and candidates are drawn as workers have room: with `top` a file of any length
+    needs the memory of the chunks under way.
+
+    Parameters
+    ----------
+    estimator : ArchitectureRegressor
+        Fitted on one target.
+    candidates : iterable of str
+        Descriptions, as `predict` reads them.
+    top : int, optional
+        So many, the highest first; of equal ones the earlier.
+    engine : Engine, optional
+        Where the work is done; by default here.
+    progress : callable, optional
+        Called with the number of candidates that have been estimated since the last call.
+
+    Examples
+    --------
+    >>> from emprox.estimators import EmProx
+    >>> from emprox.spaces import get_space
+    >>> known = get_space("nasbench201").sample(np.random.default_rng(0), 30)
+    >>> model = EmProx().fit(known, [90 - a.spec.count(1) for a in known])
+    >>> [each.position for each in estimate_many(model, map(str, known[:3]))]
+    [0, 1, 2]
+    """
+    parts = run(_estimate_chunk, _chunks(candidates), shared=(estimator, top), engine=engine)
+    return _merged((part for _, part in parts), top, progress)
+
+
+def estimate_samples(
+    estimator: ArchitectureRegressor,
+    n: int,
+    *,
+    top: int,
+    seed: int = 0,
+    engine: Engine | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Estimate]:
+    """Return the highest estimates of architectures that are drawn at random from the estimator's space, each listed once.
+
+    Nothing is sent but the estimator, numbers of chunks, and the best of each: chunk i is drawn by
+    ``numpy.random.default_rng([seed, i])`` where it is estimated.
+
+    Parameters
+    ----------
+    estimator : ArchitectureRegressor
+        Fitted on one target, in a space that can be sampled.
+    n : int
+        Architectures to draw.
+    top : int
+        How many to return.
+    seed : int
+        Seed of the draws.
+    engine, progress
+        As in `estimate_many`.
+    """
+    for name, value, least in (("n", n, 1), ("top", top, 1), ("seed", seed, 0)):
+        check_at_least(name, value, least)
+    get_space(estimator.space_)  # a family that cannot be sampled is an error here
+    chunks = ((number, min(CHUNK, n - number * CHUNK)) for number in range(-(-n // CHUNK)))
+    parts = run(_estimate_sample, chunks, shared=(estimator, top, seed), engine=engine)
+    return _merged((part for _, part in parts), top, progress, is_sample=True)
+
+
+def best(estimates: Iterable[Estimate], top: int) -> list[Estimate]:
+    """Return the highest estimates, of equal ones the earlier.
+
+    The best of the best of parts are the best of all, whatever the parts are.
+    """
+    return heapq.nsmallest(top, estimates, key=lambda each: (-each.estimate, each.position))
+
+
+def _distinct(estimates: Iterable[Estimate]) -> list[Estimate]:
+    """Return estimates with each architecture once, its earliest."""
+    first: dict[str, Estimate] = {}
+    for each in sorted(estimates, key=lambda each: each.position):
+        first.setdefault(each.architecture, each)
+    return list(first.values())
+
+
+Part = tuple[int, list[Estimate]]
+"""How many candidates a task had, and the estimates that are kept of them."""
+
+
+def _merged(
+    parts: Iterator[Part], top: int | None, progress: Callable[[int], None] | None, *, is_sample: bool = False
+) -> list[Estimate]:
+    kept: list[Estimate] = []
+    for count, part in parts:
+        kept += part
+        if top is not None:
+            kept = best(_distinct(kept) if is_sample else kept, top)
+        if progress is not None:
+            progress(count)
+    return kept if top is not None else sorted(kept, key=lambda each: each.position)
+
+
+def _chunks(candidates: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the place of the first candidate, and candidates."""
+    left, start = iter(candidates), 0
+    while chunk := list(islice(left, CHUNK)):
+        yield start, chunk
+        start += len(chunk)
+
+
+def _estimate_chunk(task: tuple[int, list[str]], shared: tuple[ArchitectureRegressor, int | None]) -> Part:
+    (start, texts), (estimator, top) = task, shared
+    found = _estimated(estimator, start, texts, texts)
+    return len(texts), found if top is None else best(found, top)
+
+
+def _estimate_sample(task: tuple[int, int], shared: tuple[ArchitectureRegressor, int, int]) -> Part:
+    (number, size), (estimator, top, seed) = task, shared
+    drawn = get_space(estimator.space_).sample(np.random.default_rng([seed, number]), size)
+    found = _estimated(estimator, number * CHUNK, [str(each) for each in drawn], drawn)
+    return size, best(_distinct(found), top)
+
+
+def _estimated(estimator: ArchitectureRegressor, start: int, texts: list[str], architectures: list[Any]) -> list[Estimate]:
+    places = range(start, start + len(texts))
+    if estimator.has_std:
+        values, stds = estimator.predict(architectures, return_std=True)
+        return [Estimate(p, t, float(v), float(s)) for p, t, v, s in zip(places, texts, values, stds, strict=True)]
+    return [Estimate(p, t, float(v)) for p, t, v in zip(places, texts, estimator.predict(architectures), strict=True)]
