@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	$(BIN)/emprox demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Workers of each engine behind one face, which joblib drives: start a task, hear of its end, start it again if a worker was lost.
+"""Workers of each engine behind one face, which joblib drives: start a task, hear of its end, start it again if need be.
 
 joblib's own backend for Dask waits for ever where a task's workers were killed too often, and Ray's for joblib gives no result
 before all are there; therefore this one backend, over futures, for all three engines.
@@ -6,6 +6,7 @@ before all are there; therefore this one backend, over futures, for all three en
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -37,6 +38,9 @@ PATIENCE = 60
 """Seconds to wait for a cluster's first worker."""
 AHEAD = 256
 """Tasks that a cluster is handed at least, so that workers which join it later find some."""
+
+CANCELLED = (CancelledError, asyncio.CancelledError)
+"""What futures raise that were given up: by a scheduler that lost their data, or by us, when nobody waits any more."""
 
 
 @dataclass(eq=False)
@@ -144,7 +148,7 @@ class Workers(ABC):
         self._running.discard(future)
         try:
             result = future.result()
-        except (Exception, CancelledError) as error:
+        except (Exception, *CANCELLED) as error:
             self._fail(job, error)
         else:
             if isinstance(result, Failure):
@@ -154,7 +158,7 @@ class Workers(ABC):
 
     def _fail(self, job: _Job, error: BaseException) -> None:
         """Start a job again whose worker was lost; what else went wrong is its outcome."""
-        if not isinstance(error, (*self.lost, CancelledError)):
+        if not isinstance(error, (*self.lost, *CANCELLED)):
             job.outcome.set_exception(_failure(job, described(error), error))
             return
         job.losses += 1

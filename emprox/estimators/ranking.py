@@ -104,7 +104,7 @@ def estimate_samples(
     for name, value, least in (("n", n, 1), ("top", top, 1), ("seed", seed, 0)):
         check_at_least(name, value, least)
     get_space(estimator.space_)  # a family that cannot be sampled is an error here
-    chunks = ((number, min(CHUNK, n - number * CHUNK)) for number in range(-(-n // CHUNK)))
+    chunks = ((number, start, min(CHUNK, n - start)) for number, start in enumerate(range(0, n, CHUNK)))
     parts = run(_estimate_sample, chunks, shared=(estimator, top, seed), engine=engine)
     return _merged((part for _, part in parts), top, progress, is_sample=True)
 
@@ -156,10 +156,10 @@ def _estimate_chunk(task: tuple[int, list[str]], shared: tuple[ArchitectureRegre
     return len(texts), found if top is None else best(found, top)
 
 
-def _estimate_sample(task: tuple[int, int], shared: tuple[ArchitectureRegressor, int, int]) -> Part:
-    (number, size), (estimator, top, seed) = task, shared
+def _estimate_sample(task: tuple[int, int, int], shared: tuple[ArchitectureRegressor, int, int]) -> Part:
+    (number, start, size), (estimator, top, seed) = task, shared
     drawn = get_space(estimator.space_).sample(np.random.default_rng([seed, number]), size)
-    found = _estimated(estimator, number * CHUNK, [str(each) for each in drawn], drawn)
+    found = _estimated(estimator, start, [str(each) for each in drawn], drawn)
     return size, best(_distinct(found), top)
 
 

@@ -1,0 +1,68 @@
+"""The best of parts merged are the best of all."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emprox import EmProx, get_space
+from emprox.errors import InvalidOptionError
+from emprox.estimators import ranking
+from emprox.estimators.ranking import Estimate, best, estimate_many, estimate_samples
+
+SPACE = get_space("nasbench201")
+KNOWN = SPACE.sample(np.random.default_rng(0), 40)
+
+
+@pytest.fixture(scope="module")
+def model() -> EmProx:
+    return EmProx().fit(KNOWN, [90.0 - a.spec.count(1) for a in KNOWN])
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6))), st.integers(1, 8), st.randoms())
+def test_the_order_and_size_of_parts_do_not_matter(drawn: list[tuple[int, int]], top: int, random) -> None:
+    everything = [Estimate(i, f"cell {i}", float(value)) for i, (value, _) in enumerate(drawn)]
+    parts = [[each for each, (_, part) in zip(everything, drawn, strict=True) if part == number] for number in range(7)]
+    random.shuffle(parts)
+    kept: list[Estimate] = []
+    for part in parts:
+        kept = best([*kept, *best(part, top)], top)
+    assert kept == sorted(everything, key=lambda each: (-each.estimate, each.position))[:top]
+
+
+def test_the_best_of_a_file_are_those_of_all_its_estimates(model: EmProx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "CHUNK", 64)
+    texts = [str(each) for each in SPACE.sample(np.random.default_rng(1), 500)]
+    values, stds = model.predict(texts, return_std=True)
+    found = estimate_many(model, texts, top=20)
+    order = np.argsort(-values, kind="stable")[:20]
+    np.testing.assert_allclose([each.estimate for each in found], values[order])
+    np.testing.assert_allclose([each.std for each in found], stds[order])
+
+
+def test_the_best_of_samples_are_those_of_everything_drawn_each_once(model: EmProx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "CHUNK", 200)
+    sizes = (200, 200, 100)
+    drawn = [str(a) for i, size in enumerate(sizes) for a in SPACE.sample(np.random.default_rng([7, i]), size)]
+    assert len(set(drawn)) < len(drawn)
+    counts: list[int] = []
+    found = estimate_samples(model, 500, top=12, seed=7, progress=counts.append)
+    assert counts == list(sizes)
+    expected = dict(zip(drawn, model.predict(drawn), strict=True))
+    assert len({each.architecture for each in found}) == 12
+    assert [each.architecture for each in found] == [drawn[each.position] for each in found]
+    np.testing.assert_allclose([each.estimate for each in found], sorted(expected.values(), reverse=True)[:12])
+    assert all(drawn.index(each.architecture) == each.position for each in found)
+
+
+def test_an_estimator_without_standard_deviation() -> None:
+    from emprox.estimators import make_estimator
+
+    size = make_estimator("params", space="nasbench201").fit([], [])
+    assert [each.std for each in estimate_many(size, [str(KNOWN[0])])] == [None]
+
+
+@pytest.mark.parametrize("options", [{"n": 0, "top": 1}, {"n": 1, "top": 0}, {"n": 1, "top": 1, "seed": -1}])
+def test_wrong_numbers(model: EmProx, options: dict) -> None:
+    with pytest.raises(InvalidOptionError, match="must be"):
+        estimate_samples(model, **options)
