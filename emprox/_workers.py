@@ -114,6 +114,7 @@ class Workers(ABC):
     def abandon(self) -> None:
         """Give up the tasks that were started."""
         for future in list(self._running):
+            self._running.discard(future)
             self._cancel(future)
 
     @abstractmethod
@@ -217,6 +218,7 @@ class _Loky(Workers):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine, engine.jobs)
         self._folder: Path | None = None
+        self._executor: Any = None
 
     def _put(self, pickled: bytes) -> Path:
         self._folder = Path(tempfile.mkdtemp(prefix="emprox-"))
@@ -225,15 +227,16 @@ class _Loky(Workers):
         return file
 
     def _start(self, *arguments: Any) -> Future[Any]:
-        return get_reusable_executor(self.jobs, timeout=IDLE).submit(work, *arguments)
+        self._executor = get_reusable_executor(self.jobs, timeout=IDLE)
+        return self._executor.submit(work, *arguments)
 
     def close(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def abandon(self) -> None:
-        if self._running:
-            get_reusable_executor(self.jobs, timeout=IDLE).shutdown(kill_workers=True)
+        if self._running and self._executor is not None:
+            self._executor.shutdown(kill_workers=True)
         super().abandon()
 
 

@@ -30,6 +30,8 @@ from tests.parallel_work import Counted, always_kills_its_worker, careless, kill
 ROOT = Path(__file__).parents[1]
 SPACE = get_space("nasbench201")
 TREES = "xgboost:n_estimators=5"
+pytestmark = pytest.mark.filterwarnings("ignore:A worker stopped while some jobs were given:UserWarning")
+"""loky replaces a worker that grows by 300 MB, which the import of torch does to one that first had small tasks, and says so."""
 
 
 def started(name: str) -> Iterator[Engine]:

@@ -22,6 +22,9 @@ __all__ = ["Estimate", "best", "estimate_many", "estimate_samples"]
 CHUNK = 2_000
 """Candidates of a task, the same wherever it runs: last digits may depend on what is computed beside a candidate."""
 
+TASKS, LONGEST = 256, 50
+"""Samples are shared in so many tasks, of at most so many chunks: some seconds of work each, and few results to send."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -85,7 +88,7 @@ def estimate_samples(
 ) -> list[Estimate]:
     """Return the highest estimates of architectures that are drawn at random from the estimator's space, each listed once.
 
-    Nothing is sent but the estimator, numbers of chunks, and the best of each: chunk i is drawn by
+    Nothing is sent but the estimator, numbers of chunks, and the best of each task: chunk i is drawn by
     ``numpy.random.default_rng([seed, i])`` where it is estimated.
 
     Parameters
@@ -104,8 +107,10 @@ def estimate_samples(
     for name, value, least in (("n", n, 1), ("top", top, 1), ("seed", seed, 0)):
         check_at_least(name, value, least)
     get_space(estimator.space_)  # a family that cannot be sampled is an error here
-    chunks = ((number, start, min(CHUNK, n - start)) for number, start in enumerate(range(0, n, CHUNK)))
-    parts = run(_estimate_sample, chunks, shared=(estimator, top, seed), engine=engine)
+    chunks = -(-n // CHUNK)
+    step = min(LONGEST, -(-chunks // TASKS))
+    tasks = (range(first, min(first + step, chunks)) for first in range(0, chunks, step))
+    parts = run(_estimate_sample, tasks, shared=(estimator, top, seed, n, CHUNK), engine=engine)
     return _merged((part for _, part in parts), top, progress, is_sample=True)
 
 
@@ -156,11 +161,14 @@ def _estimate_chunk(task: tuple[int, list[str]], shared: tuple[ArchitectureRegre
     return len(texts), found if top is None else best(found, top)
 
 
-def _estimate_sample(task: tuple[int, int, int], shared: tuple[ArchitectureRegressor, int, int]) -> Part:
-    (number, start, size), (estimator, top, seed) = task, shared
-    drawn = get_space(estimator.space_).sample(np.random.default_rng([seed, number]), size)
-    found = _estimated(estimator, start, [str(each) for each in drawn], drawn)
-    return size, best(_distinct(found), top)
+def _estimate_sample(chunks: range, shared: tuple[ArchitectureRegressor, int, int, int, int]) -> Part:
+    (estimator, top, seed, n, size), kept, count = shared, list[Estimate](), 0
+    for number in chunks:
+        start = number * size
+        drawn = get_space(estimator.space_).sample(np.random.default_rng([seed, number]), min(size, n - start))
+        kept += _estimated(estimator, start, [str(each) for each in drawn], drawn)
+        kept, count = best(_distinct(kept), top), count + len(drawn)
+    return count, kept
 
 
 def _estimated(estimator: ArchitectureRegressor, start: int, texts: list[str], architectures: list[Any]) -> list[Estimate]:
