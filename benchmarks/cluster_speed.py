@@ -76,7 +76,7 @@ def workers(name: str, jobs: int) -> Iterator[Engine]:
         if name == "dask":
             from distributed import Client, LocalCluster
 
-            options = {"n_workers": jobs, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+            options = {"n_workers": jobs, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
             stack.enter_context(Client(stack.enter_context(LocalCluster(**options))))
         if name == "ray":
             import ray

@@ -263,7 +263,7 @@ class _Dask(Workers):
                 return distributed.default_client()
         place = engine.address
         if place is None:
-            place = distributed.LocalCluster(n_workers=engine.jobs, threads_per_worker=1, processes=True, dashboard_address=None)
+            place = distributed.LocalCluster(n_workers=engine.jobs, threads_per_worker=1, processes=True, dashboard_address=":0")
             self._owned.append(place)
         try:
             client = distributed.Client(place, set_as_default=False)

@@ -41,7 +41,7 @@ def started(name: str) -> Iterator[Engine]:
         import dask
         from distributed import LocalCluster
 
-        local = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        local = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
         with dask.config.set({"distributed.scheduler.allowed-failures": 0}), LocalCluster(**local) as cluster:
             yield Engine("dask", address=cluster.scheduler_address)
     else:
@@ -218,7 +218,7 @@ def test_lost_data_is_sent_again_on_a_cluster_of_ones_own(tmp_path: Path) -> Non
 def test_workers_with_several_threads_are_refused() -> None:
     from distributed import LocalCluster
 
-    local = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    local = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": ":0"}
     with LocalCluster(**local) as cluster, pytest.raises(InvalidOptionError, match=r"has 2 threads, expected one.*--nthreads 1"):
         list(run(square, [1], engine=Engine("dask", address=cluster.scheduler_address)))
 
