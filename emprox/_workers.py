@@ -1,7 +1,7 @@
 """Workers of each engine behind one face, which joblib drives: start a task, hear of its end, start it again if need be.
 
-joblib's own backend for Dask waits for ever where a task's workers were killed too often, and Ray's for joblib gives no result
-before all are there; therefore this one backend, over futures, for all three engines.
+joblib 1.6's own backend for Dask never reports a task whose workers were killed too often (`_collect` calls nobody), and Ray's for
+joblib gives no result before all are there; therefore this one backend, over futures, for all three engines.
 """
 
 from __future__ import annotations
