@@ -1,7 +1,7 @@
 """Workers of each engine behind one face, which joblib drives: start a task, hear of its end, start it again if need be.
 
-joblib 1.6's own backend for Dask never reports a task whose workers were killed too often (`_collect` calls nobody), and Ray's for
-joblib gives no result before all are there; therefore this one backend, over futures, for all three engines.
+joblib 1.6 has backends too: that for Dask never reports a task whose workers were killed too often, that for Ray
+gives no result before all are there. Therefore this one, over futures, for all three engines.
 """
 
 from __future__ import annotations
