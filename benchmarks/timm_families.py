@@ -5,7 +5,8 @@
 
 Networks: CNNs (`emprox.tables.timm.read_timm_imagenet`) trained on ImageNet-1k alone, tested at up to 300 pixels. A family is a
 module of timm. Each with enough networks is left out once; the known are all others, and, for each seed, some drawn from them.
-Correlations are within the family. Resumable: a family that is in the results is not run again.
+Correlations are within the family, coverage is that of 90 % intervals for its networks. Resumable: a family that is in the
+results is not run again.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ import numpy as np
 
 from emprox import PerformanceTable, load_table
 from emprox.benchmark import commit, machine
-from emprox.estimators import make_estimator
+from emprox.estimators import EmProx, make_estimator
 from emprox.parallel import limit_threads
 from emprox.report import METRICS, paired_difference
+from emprox.report.metrics import coverage
 
 TABLE, POPULATION = "timm-imagenet:pretrain=in1k-only,max_img_size=300", "cnn"
 ESTIMATORS = ("emprox", "xgboost:encoding=network", "params", "macs")
 CORRELATIONS = ("spearman", "kendall")
+LEVEL = 0.9
+COVERAGE, UNLIKE = "coverage of 90 %", "share unlike all known"
 FEWEST = 8
 """Networks that a family needs to be left out."""
 DRAWN, SEEDS = 100, range(10)
@@ -48,6 +52,9 @@ def run(table: PerformanceTable, family: str) -> list[dict[str, Any]]:
             model.fit([table.architectures[i] for i in train], y[train])
             estimates = model.predict([table.architectures[i] for i in test])
             found = {metric: METRICS[metric](y[test], estimates) for metric in CORRELATIONS}
+            if isinstance(model, EmProx):
+                found[COVERAGE] = coverage(y[test], *model.predict_interval([table.architectures[i] for i in test], LEVEL))
+                found[UNLIKE] = len(model.unlike_known([table.architectures[i] for i in test])) / len(test)
             rows.append({"family": family, "tested": len(test), "labels": labels, "seed": seed, "estimator": name, **found})
     return rows
 
@@ -66,6 +73,12 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     gap = paired_difference(first, values)
                     line["emprox_minus_it"] = [round(x, 4) for x in (gap.mean, gap.low, gap.high)]
                 lines.append(line)
+        lines += [
+            {"labels": labels, "metric": metric, "estimator": ESTIMATORS[0], "families": len(values)}
+            | {"mean": round(float(values.mean()), 4), "std": round(float(values.std(ddof=1)), 4)}
+            for metric in (COVERAGE, UNLIKE)
+            for values in [by_family(rows, labels, ESTIMATORS[0], metric)]
+        ]
     return lines
 
 

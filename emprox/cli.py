@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from emprox.cli_candidates import estimated
+from emprox.cli_candidates import estimated, fitted_without_model, warn_of_unlike
 from emprox.cli_demo import best_held_out, fit_split, write_demo
 from emprox.cli_engine import AddressOption, EngineOption, JobsOption
 from emprox.cli_proxies import proxies
@@ -111,7 +111,6 @@ def fit(
 
 @app.command()
 def estimate(
-    model: ModelOption,
     candidates: Annotated[
         list[str] | None,
         typer.Argument(
@@ -119,7 +118,18 @@ def estimate(
             "models of networks package.module:factory and .onnx files."
         ),
     ] = None,
-    sample: Annotated[int | None, typer.Option(min=1, help="Draw this many from the model's space instead; with --top.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Folder that `emprox fit` wrote. Without: a table of the family that is on this machine, or a rank.",
+        ),
+    ] = None,
+    space: Annotated[str | None, typer.Option(help="Search space of the candidates, where there is no model.")] = None,
+    table: Annotated[str | None, typer.Option(help="Table to estimate from, where there is no model.")] = None,
+    tables_root: Annotated[Path | None, typer.Option(help="Folder of downloaded tables.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Draw this many from the space instead; with --top.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")] = 0,
     input_shape: ShapeOption = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only this many, the highest estimates first.")] = None,
@@ -135,8 +145,16 @@ def estimate(
 
     if as_json and as_csv:
         raise InvalidOptionError("choose one of --json and --csv")
-    where = Engine(engine, jobs, address)
-    rows = estimated(_opened(load(model), input_shape), candidates or [], sample, seed, top, where)
+    if model is not None and (space, table, tables_root) != (None, None, None):
+        raise InvalidOptionError("--space, --table and --tables-root say what is known where there is no --model")
+    where, given = Engine(engine, jobs, address), candidates or []
+    if model is None:
+        _see_local_modules()
+        fitted = fitted_without_model(given, _family(space, input_shape), table, tables_root)
+    else:
+        fitted = _opened(load(model), input_shape)
+    rows = estimated(fitted, given, sample, seed, top, where)
+    warn_of_unlike(fitted, rows)
     if as_json:
         sys.stdout.write(_json(rows) + "\n")
     elif as_csv:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,11 @@ from rich.progress import Progress
 from emprox.errors import InvalidDataError, InvalidOptionError, StorageError
 
 if TYPE_CHECKING:
-    from emprox.estimators import ArchitectureRegressor
+    from emprox.estimators import ArchitectureRegressor, EmProx
     from emprox.parallel import Engine
     from emprox.spaces import ArchitectureFamily
 
-__all__ = ["estimated", "read_lines"]
+__all__ = ["estimated", "fitted_without_model", "read_lines", "warn_of_unlike"]
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -44,6 +45,62 @@ def estimated(
         {"architecture": each.architecture, "estimate": each.estimate, **({"std": each.std} if fitted.has_std else {})}
         for each in found
     ]
+
+
+def fitted_without_model(
+    candidates: list[str], family: ArchitectureFamily | str | None, table: str | None, root: Path | None
+) -> EmProx:
+    """Return what is known of the candidates' family: a table on this machine, or else how other families are ranked."""
+    from emprox.estimators import EmProx
+    from emprox.estimators.base import Target
+    from emprox.spaces.descriptions import infer_space
+    from emprox.tables import load_table
+    from emprox.tables.catalog import tables_of
+
+    if not candidates and family is None:
+        raise InvalidOptionError("expected candidates, or --space and --sample")
+    first = candidates[0] if candidates else ""
+    if first == "-" and family is None:
+        raise InvalidOptionError("candidates from standard input need --space or --model")
+    is_list = Path(first).is_file() and not first.endswith(".onnx")
+    space = infer_space([next(read_lines(first)) if is_list and family is None else first], family)
+    names = [table] if table is not None else tables_of(space.name, root)[:1]
+    if not names:
+        err.print(
+            f"No table of {space.name} is on this machine: estimates are rank scores, in standard deviations of the family."
+        )
+        return EmProx(space=space, prior="universal").fit([], [])
+    rows = load_table(names[0], root)
+    if rows.space != space.name:
+        raise InvalidOptionError(f"table {names[0]} is of {rows.space}, the candidates are of {space.name}")
+    name, values = rows.target()
+    measure = rows.measures[name]
+    unit = f" in {measure.unit}" if measure.unit else ""
+    err.print(
+        f"Estimates are {name}{unit} as in the table {rows.name}, from its {len(rows):,} rows. {rows.citation}", markup=False
+    )
+    fitted = EmProx(space=space, prior="universal").fit(rows.architectures, values)
+    fitted.target_ = Target(name, **asdict(measure))
+    return fitted
+
+
+def warn_of_unlike(fitted: ArchitectureRegressor, rows: list[dict[str, Any]]) -> None:
+    """Say on standard error which candidates are unlike all that is known, and what is nearest to the furthest of them."""
+    from emprox.estimators import EmProx
+
+    if not isinstance(fitted, EmProx):
+        return
+    unlike = fitted.unlike_known([row["architecture"] for row in rows])
+    if not unlike:
+        return
+    furthest = max(unlike, key=lambda i: unlike[i][1])
+    nearest, distance = unlike[furthest]
+    err.print(
+        f"warning: {len(unlike)} of {len(rows)} are further from all measured architectures than any of those is from another, "
+        f"so that their estimates are extrapolations; the furthest is {rows[furthest]['architecture']}, {distance:.3g} from the "
+        f"nearest measured, {fitted.space_.label(nearest)}",
+        markup=False,
+    )
 
 
 def read_lines(source: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emprox.encoders.columns import ColumnEncoder
+from emprox.encoders.kernel import draw
 from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.index import EmbeddingIndex
 from emprox.spaces import Architecture
@@ -21,12 +22,14 @@ COVERAGE = 0.9
 """Coverage of intervals where none is asked for."""
 SHOWN = 10
 """Neighbours that an explanation lists."""
+COMPARED = 1000
+"""Most known architectures whose distances to one another say what is far."""
 DIFFERENCES = 3
 """Columns in which an explanation compares a neighbour with the candidate."""
 
 
 class Explaining(ArchitectureRegressor):
-    """What `EmProx` has besides: `kneighbors` and `explain`."""
+    """What `EmProx` has besides: `kneighbors`, `unlike_known` and `explain`."""
 
     encoder_: Any
     weigher_: Any
@@ -40,6 +43,24 @@ class Explaining(ArchitectureRegressor):
         """Return distances and positions in `architectures_` of the nearest known architectures, each of shape (n, k)."""
         k = self.n_neighbors if n_neighbors is None else n_neighbors
         return self.index_.search(self._embed(self._read(architectures)), k)
+
+    def unlike_known(self, architectures: Iterable[Any]) -> dict[int, tuple[Architecture, float]]:
+        """Return the architectures that are further from all known ones than any of those is from the nearest other.
+
+        Estimates of these are extrapolations. Costs a search for each, and for at most `COMPARED` of the known.
+
+        Returns
+        -------
+        dict
+            Position of each such architecture to the nearest known one and its distance; empty with fewer than two known.
+        """
+        if len(self.y_) < 2:
+            return {}
+        some = self.index_.reconstruct(draw(len(self.y_), COMPARED))
+        distances, _ = self.index_.search(some, 2)
+        nearest, positions = self.kneighbors(architectures, 1)
+        is_far = nearest[:, 0] > distances[:, 1].max()
+        return {int(i): (self.architectures_[positions[i, 0]], float(nearest[i, 0])) for i in np.flatnonzero(is_far)}
 
     def explain(self, architecture: Any, n_shown: int = SHOWN) -> dict[str, Any]:
         """Return the estimate of one architecture and the neighbours it is made of, by decreasing size of weight.

