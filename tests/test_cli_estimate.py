@@ -27,7 +27,7 @@ def test_estimate_without_a_model_ranks_what_no_table_knows(tmp_path: Path, monk
         "def large(): return nn.Sequential(nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3), nn.Flatten(), nn.Linear(64 * 16, 10))\n"
     )
     monkeypatch.chdir(tmp_path)
-    result = emprox_here(*["estimate", "nets_of_mine:small", "nets_of_mine:large", "--input-shape", "3,8,8", "--json"])
+    result = emprox_here("estimate", "nets_of_mine:small", "nets_of_mine:large", "--input-shape", "3,8,8", "--json")
     small, large = json.loads(result.stdout)
     assert small["estimate"] < large["estimate"]
     assert large["std"] == pytest.approx(0.8)
@@ -37,7 +37,7 @@ def test_estimate_without_a_model_ranks_what_no_table_knows(tmp_path: Path, monk
 @pytest.mark.usefixtures("nothing_installed")
 def test_estimate_without_a_model_takes_a_table_and_says_the_unit() -> None:
     cells = [f"nasbench201:{cell}" for cell in SPACE.sample(np.random.default_rng(5), 3)]
-    result = emprox_here(*["estimate", *cells, "--json"])
+    result = emprox_here("estimate", *cells, "--json")
     assert "Estimates are val_accuracy in percent as in the table bundled, from its 2,010 rows." in result.stderr
     assert all(10 < row["estimate"] < 100 for row in json.loads(result.stdout))
 
@@ -61,9 +61,10 @@ def test_candidates_unlike_all_known_are_named(tmp_path: Path) -> None:
     model = EmProx(space=SPACE).fit(alike, np.linspace(80, 90, len(alike)))
     model.save(tmp_path / "model")
     far = "|avg_pool_3x3~0|+|none~0|none~1|+|none~0|none~1|avg_pool_3x3~2|"
-    result = emprox_here(*["estimate", alike[0], alike[7], far, "--model", str(tmp_path / "model"), "--json"])
+    asked = [f"nasbench201:{cell}" for cell in (alike[0], alike[7], far)]
+    result = emprox_here("estimate", *asked, "--model", tmp_path / "model", "--json")
     assert len(json.loads(result.stdout)) == 3
     assert list(model.unlike_known([alike[0], alike[7], far])) == [2]
     assert "warning: 1 of 3 are further from all measured architectures" in result.stderr
-    assert f"the furthest is {far}" in result.stderr
+    assert f"the furthest is nasbench201:{far}" in result.stderr
     assert not model.unlike_known(alike)
