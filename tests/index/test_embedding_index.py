@@ -125,4 +125,4 @@ def test_files_that_are_no_index(tmp_path: Path) -> None:
         with pytest.raises(CorruptFileError, match="not a FAISS index"):
             EmbeddingIndex.load(tmp_path / "cut")
     with pytest.raises(StorageError, match="could not write"):
-        index.save(tmp_path / "no folder" / "index")
+        index.save(tmp_path / "index" / "below a file")
