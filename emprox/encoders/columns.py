@@ -35,6 +35,10 @@ Floats = NDArray[np.float64]
 ARRAYS = "columns.safetensors"
 REFERENCE_SIZE = 512
 """Architectures drawn from the space, without labels, that columns are scaled by."""
+MOST_SEEN = 20_000
+"""Of more known architectures, columns are scaled by so many, drawn with a fixed seed, and labels are learned from those."""
+AT_ONCE = 20_000
+"""Architectures that are embedded at a time; bounds memory."""
 CONSTANT = 1e-9
 """A column whose standard deviation is smaller says nothing."""
 
@@ -106,27 +110,30 @@ class ColumnEncoder(Encoder):
         self.space_ = infer_space(described, self.space)
         known = as_architectures(described, self.space_)
         self._set_sources()
-        columns = self._columns(known)
+        part = np.sort(draw(len(known), MOST_SEEN))
+        columns = self._columns([known[i] for i in part])
         seen = np.concatenate([self._reference(), columns])
         fill = _mean(seen)
         seen = _filled(seen, fill)
         self._standardise(seen)
         targets, noise = np.empty((0, 1)), None
         if y is not None:
-            targets = as_targets(y, len(known), several=True).reshape(len(known), -1)
+            targets = as_targets(y, len(known), several=True).reshape(len(known), -1)[part]
             spread = targets.std(axis=0)
             spread[spread == 0] = 1
-            noise = None if y_var is None else np.asarray(y_var, dtype=np.float64).reshape(targets.shape) / spread**2
+            noise = None if y_var is None else np.asarray(y_var, dtype=np.float64).reshape(len(known), -1)[part] / spread**2
             targets = (targets - targets.mean(axis=0)) / spread
         kept = draw(len(targets), self.max_labels)
         labelled = _filled(columns[kept], fill) - self.mean_
         self._learn(seen - self.mean_, labelled, targets[kept], None if noise is None else noise[kept])
-        return self._projected(columns)
+        return self._projected(columns) if len(part) == len(known) else self.transform(known)
 
     def transform(self, architectures: Iterable[Any]) -> NDArray[np.float32]:
         """Return embeddings, float32 ndarray of shape (n_archs, dim)."""
         check_is_fitted(self, "projection_")
-        return self._projected(self._columns(as_architectures(architectures, self.space_)))
+        read = as_architectures(architectures, self.space_)
+        parts = [read[i : i + AT_ONCE] for i in range(0, len(read), AT_ONCE)] or [read]
+        return np.concatenate([self._projected(self._columns(part)) for part in parts])
 
     def _projected(self, columns: Floats) -> NDArray[np.float32]:
         """Return the embeddings of rows of columns (n, C), (n, dim)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ __all__ = ["Warp"]
 Floats = NDArray[np.float64]
 NORMAL_IQR = 1.349
 """Interquartile range of the standard normal distribution."""
+MOST_KNOTS = 10_000
+"""Of more distinct values so many are kept, evenly by rank."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,20 @@ class Warp:
         scores = norm.ppf((rankdata(y) - 0.5) / len(y)) + np.tanh((y - middle) / spread / 2)
         scores = (scores - scores.mean()) / (scores.std() or 1.0)
         values, first = np.unique(y, return_index=True)
-        return cls(tuple(values.tolist()), tuple(scores[first].tolist()), 1 / spread)
+        kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_KNOTS)).round().astype(np.int64))
+        return cls(tuple(values[kept].tolist()), tuple(scores[first[kept]].tolist()), 1 / spread)
 
     def forward(self, y: Floats) -> Floats:
         """Return the scores of values of any shape."""
-        return _interpolate(y, np.array(self.values), np.array(self.scores), self.slope)
+        return _interpolate(y, *self._knots, self.slope)
 
     def inverse(self, scores: Floats) -> Floats:
         """Return the values of scores of any shape."""
-        return _interpolate(scores, np.array(self.scores), np.array(self.values), 1 / self.slope)
+        return _interpolate(scores, *self._knots[::-1], 1 / self.slope)
+
+    @cached_property
+    def _knots(self) -> tuple[Floats, Floats]:
+        return np.array(self.values), np.array(self.scores)
 
     def spread(self, y: Floats, y_std: Floats) -> Floats:
         """Return the standard deviations of scores whose values have these standard deviations."""
