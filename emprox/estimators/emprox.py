@@ -27,7 +27,7 @@ from emprox.estimators.prior import Learned, Prior, PriorEstimator, PriorOnly, T
 from emprox.estimators.warp import Warp
 from emprox.estimators.warped_kriging import WarpedKriging, score
 from emprox.estimators.weighing import KRIGING, check_weighing, kernels_over, make_weigher
-from emprox.index import EmbeddingIndex
+from emprox.index.embedding_index import EmbeddingIndex, IndexKind, check_index_kind
 from emprox.proxies.known import Known
 from emprox.spaces import Architecture, ArchitectureFamily
 from emprox.tables.sources import Source
@@ -77,6 +77,8 @@ class EmProx(Explaining, StoreFollower):
         ranks, in standard deviations of the family. Costs three fits, and the prior's time for each query.
     source : sequence of str or PerformanceTable, optional
         Tables of other families that a prior given by name learns from.
+    index : {"auto", "flat", "ivf", "hnsw", "ivfpq"}
+        How neighbours are found, as in `EmbeddingIndex`: ``auto`` is exact up to 50,000 known architectures.
     random_state : int or None
         Seed of an encoder that has none.
 
@@ -133,6 +135,7 @@ class EmProx(Explaining, StoreFollower):
         weights: str | Callable[[Floats], Floats] = KRIGING,
         n_neighbors: int = 10,
         exact_up_to: int = 1000,
+        index: IndexKind = "auto",
         prior: PriorEstimator = None,
         source: Source = None,
         random_state: int | None = None,
@@ -144,6 +147,7 @@ class EmProx(Explaining, StoreFollower):
         self.weights = weights
         self.n_neighbors = n_neighbors
         self.exact_up_to = exact_up_to
+        self.index = index
         self.prior = prior
         self.source = source
         self.random_state = random_state
@@ -170,7 +174,7 @@ class EmProx(Explaining, StoreFollower):
         """Add measured architectures as neighbours without learning the embedding again; the first call is `fit`.
 
         Costs O(n_known^3), .1 s at 1,000, for the calibration by leaving one out while kriging is exact, so that many at once
-        are cheaper than one by one; beyond, a search for each of a few hundred. `refit_pays` says when `refit` is worth its time.
+        are cheaper than one by one; beyond, the new rows and 500 searches. `refit_pays` says when `refit` is worth its time.
 
         Raises
         ------
@@ -263,6 +267,7 @@ class EmProx(Explaining, StoreFollower):
         if self.prior is not None and self.weights != KRIGING:
             raise InvalidOptionError(f"a prior is a trend beneath kriging, this estimator has weights={self.weights!r}; drop one")
         check_weighing(self.weights, self.n_neighbors, self.exact_up_to)
+        check_index_kind(self.index)
         if self.encoder is not None and self._features != (STRUCTURE,):
             raise InvalidOptionError(
                 f"features={self.features!r} are those of the default encoder; give them to {type(self.encoder).__name__} "
@@ -302,7 +307,7 @@ class EmProx(Explaining, StoreFollower):
             encoder.set_params(random_state=self.random_state)
         is_frozen, known = isinstance(encoder, FrozenEstimator), self.architectures_
         embedded = self._embed_with(encoder) if is_frozen else encoder.fit_transform(known, scores, y_var=noise)
-        index = EmbeddingIndex(encoder.dim)
+        index = EmbeddingIndex(encoder.dim, kind=self.index)
         index.add(embedded)
         if self.weights != KRIGING:
             return encoder, index, ()
@@ -383,7 +388,7 @@ class EmProx(Explaining, StoreFollower):
             self.known = getattr(self.encoder_, "known", None)
         else:
             self.encoder = FrozenEstimator(self.encoder_) if state["frozen"] else clone(self.encoder_)
-        self.index_ = EmbeddingIndex.load(folder / VECTORS)
+        self.index_ = EmbeddingIndex.load(folder / VECTORS, self.index)
         self.warps_ = [Warp(tuple(warp["values"]), tuple(warp["scores"]), warp["slope"]) for warp in state["warps"]]
         self.kernels_ = tuple(Kernel.from_dict(kernel) for kernel in state["kernels"])
         self._weigh()

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from emprox.encoders.kernel import JITTER, Kernel
 from emprox.estimators.kriging import Kriging, local_kriging
 from emprox.estimators.places import Places
+from emprox.index import EmbeddingIndex
+from emprox.index.rows import Rows
 
 __all__ = ["ExactKriging", "LocalKriging"]
 
@@ -23,6 +25,8 @@ CALIBRATED = 500
 """Most places that are left out to see how well the others tell them."""
 LANDMARKS = 256
 """Places that tell the local form what reaches far; a query costs their number times that of its neighbours squared."""
+KEPT = 1 << 16
+"""Places of which it is remembered what landmarks tell of them; of others it is worked out each time."""
 TOLD = 1e9
 """Variance of a landmark among the neighbours, which has told already what it knows."""
 CHUNK = 64
@@ -53,11 +57,11 @@ class ExactKriging:
         grown = zip(self.processes, scores.T, noise.T, strict=True)
         self.processes = [process.extended(embeddings.astype(np.float64), s, v) for process, s, v in grown]
 
-    def localised(self, n_neighbors: int) -> LocalKriging:
-        """Return the local form over the same known architectures."""
+    def localised(self, index: EmbeddingIndex, n_neighbors: int) -> LocalKriging:
+        """Return the local form over the same known architectures, whose embeddings an index holds."""
         kernels = [process.kernel for process in self.processes]
         scores, noise = (np.column_stack([getattr(process, name) for process in self.processes]) for name in ("scores", "noise"))
-        return LocalKriging(kernels, self.processes[0].embeddings.astype(np.float32), scores, noise, n_neighbors)
+        return LocalKriging(kernels, index, scores, noise, n_neighbors)
 
     def mean(self, queries: Vectors) -> Floats:
         """Return the estimated scores, (m, T)."""
@@ -100,12 +104,15 @@ class LocalKriging:
 
     Landmarks, `LANDMARKS` places drawn with a fixed seed, tell every query what reaches far, and neighbours what the landmarks
     leave open. Both together are kriging from landmarks and neighbours in one. As places are added some become landmarks in place
-    of others, so that it does not matter whether they came at once or one by one.
+    of others, so that it does not matter whether they came at once or one by one. What landmarks tell of a place is worked out
+    when it is first asked for, so that neither adding nor a query costs time for all that is known.
 
     Parameters
     ----------
-    kernels, embeddings, scores, noise
+    kernels, scores, noise
         As for `ExactKriging`.
+    index : EmbeddingIndex
+        Embeddings of the known architectures, by position.
     n_neighbors : int
         k.
 
@@ -114,32 +121,48 @@ class LocalKriging:
     Snelson and Ghahramani, *Local and Global Sparse Gaussian Process Approximations*, AISTATS 2007.
     """
 
-    def __init__(self, kernels: Sequence[Kernel], embeddings: Vectors, scores: Floats, noise: Floats, n_neighbors: int) -> None:
+    def __init__(self, kernels: Sequence[Kernel], index: EmbeddingIndex, scores: Floats, noise: Floats, n_neighbors: int) -> None:
         self.kernels, self.n_neighbors = list(kernels), n_neighbors
         self.own = np.array([kernel.noise + JITTER for kernel in kernels])
-        self.variances = np.empty((0, len(self.kernels)))
-        self.places = Places(embeddings.shape[1], len(self.kernels))
-        self.add(embeddings, scores, noise)
+        self._variances = Rows(np.empty((0, len(self.kernels))))
+        self.places = Places(index, len(self.kernels))
+        self._draw, self._keys = np.random.default_rng(0), np.empty(0)
+        self._drawn = self.landmarks = np.empty(0, np.int64)
+        self.add(index.reconstruct(np.arange(len(scores))), scores, noise)
 
     def __len__(self) -> int:
-        return len(self.variances)
+        return len(self._variances)
+
+    @property
+    def variances(self) -> Floats:
+        """Whole variances of the known scores, (n, T)."""
+        return self._variances.all
 
     def add(self, embeddings: Vectors, scores: Floats, noise: Floats) -> None:
-        """Take in more known architectures."""
-        before, variances = len(self.places), noise + self.own
-        self.variances = np.concatenate([self.variances, variances])
-        self.places.add(embeddings, scores, variances)
-        landmarks = np.sort(np.argsort(np.random.default_rng(0).random(len(self.places)))[:LANDMARKS])
-        if np.isin(landmarks, self.places.of[len(self.places.of) - len(embeddings) :]).any():
-            self.landmarks, self.global_, before = landmarks, self._exact(landmarks), 0
-            self.known = [np.empty((0, len(self.landmarks)), np.float32) for _ in self.kernels]
-        new = self.places.embeddings[before:].astype(np.float64)
-        pairs = list(zip(self.known, self.global_.processes, strict=True))
-        self.known = [np.concatenate([known, process.projections(new).astype(np.float32)]) for known, process in pairs]
-        told = [known @ process.projected_scores for known, process in zip(self.known, self.global_.processes, strict=True)]
-        self.residuals = self.places.scores - np.column_stack(told)
-        self.spread = self.places.variances
-        self.spread[self.landmarks] = TOLD
+        """Take in more known architectures, whose embeddings the index holds already."""
+        before, known = len(self.places), len(self)
+        self._variances.append(noise + self.own)
+        self.places.add(embeddings, scores, noise + self.own)
+        self._draw_places(before)
+        landmarks = np.sort(self._drawn[:LANDMARKS])
+        told_anew = np.isin(landmarks, self.places.of[known:]).any()
+        if told_anew:
+            self.landmarks, self.global_ = landmarks, self._exact(landmarks)
+        if told_anew or self._room < min(KEPT, len(self.places)):
+            self._forget()
+
+    def _forget(self) -> None:
+        """Forget what landmarks tell of places, and make room for it."""
+        self._room = min(KEPT, 2 * len(self.places))
+        shape = len(self.kernels), self._room, len(self.landmarks)
+        self._told, self._is_told = np.empty(shape, np.float32), np.zeros((shape[0], shape[1] + 1), bool)
+
+    def _draw_places(self, before: int) -> None:
+        """Draw among all places, of which those from `before` on are new: the first by a random key that each has for good."""
+        keys = np.concatenate([self._keys, self._draw.random(len(self.places) - before)])
+        drawn = np.concatenate([self._drawn, np.arange(before, len(self.places))])
+        first = np.argsort(keys)[: LANDMARKS + CALIBRATED]
+        self._keys, self._drawn = keys[first], drawn[first]
 
     def mean(self, queries: Vectors) -> Floats:
         """Return the estimated scores, (m, T)."""
@@ -147,31 +170,31 @@ class LocalKriging:
 
     def posterior(self, queries: Vectors) -> tuple[Floats, Floats]:
         """Return means and variances of the scores that would be measured, (m, T) each."""
-        return self._from_places(queries, self.places.index.search(queries, self.n_neighbors)[1])
+        return self._from_places(queries, self.places.nearest(queries, self.n_neighbors)[1])
 
     def weights(self, query: Vectors) -> tuple[Floats, Ints, Floats]:
         """Return distances, positions and weights (of the first target) of landmarks and neighbours of one query (1, dim).
 
         The weight of a place is shared among what was measured there, by precision.
         """
-        members, weights = self._weights(query, self.places.index.search(query, self.n_neighbors)[1])
-        distances = np.linalg.norm(self.places.embeddings[self.places.of[members]] - query, axis=1).astype(np.float64)
+        members, weights = self._weights(query, self.places.nearest(query, self.n_neighbors)[1])
+        distances = np.linalg.norm(self.places.embeddings(self.places.of[members]) - query, axis=1).astype(np.float64)
         return distances, members, weights
 
     def _weights(self, query: Vectors, near: Ints) -> tuple[Ints, Floats]:
         """Return positions of landmarks and given places (1, k), and their weights for the first target of one query (1, dim)."""
         places, first = self.places, self.global_.processes[0]
-        of_query = first.projections(query.astype(np.float64))
+        of_query, told = first.projections(query.astype(np.float64)), self._tell(0, near)
         by_place = np.zeros(len(places))
-        by_place[near[0]] = self._local(0, query.astype(np.float64), near, of_query)[2][0]
-        by_place[self.landmarks] = first.unprojected(of_query - by_place[near] @ self.known[0][near[0]])[0]
+        by_place[near[0]] = self._local(0, query.astype(np.float64), near, of_query, told)[2][0]
+        by_place[self.landmarks] = first.unprojected(of_query - by_place[near] @ told[0])[0]
         members = np.flatnonzero(by_place[places.of])
         of = places.of[members]
-        return members, by_place[of] * places.variances[of, 0] / self.variances[members, 0]
+        return members, by_place[of] * places.variances(of)[:, 0] / self.variances[members, 0]
 
     def around(self, queries: Vectors, most: int) -> list[Kriging]:
         """Return exact processes over landmarks and the nearest places of all queries together, the first `most` by distance."""
-        distances, near = self.places.index.search(queries, self.n_neighbors)
+        distances, near = self.places.nearest(queries, self.n_neighbors)
         order = np.concatenate([self.landmarks, near.ravel()[np.argsort(distances.ravel(), kind="stable")]])
         _, first = np.unique(order, return_index=True)
         return self._exact(order[np.sort(first)][:most]).processes
@@ -184,41 +207,37 @@ class LocalKriging:
         chosen, near = self._others()
         if not len(chosen):
             return self.global_.left_out()
-        means, variances = self._from_places(self.places.embeddings[chosen], near)
-        return (self.places.scores[chosen] - means) / np.sqrt(variances - self.own + self.places.variances[chosen])
+        means, variances = self._from_places(self.places.embeddings(chosen), near)
+        return (self.places.scores(chosen) - means) / np.sqrt(variances - self.own + self.places.variances(chosen))
 
     def leave_one_out(self) -> tuple[Ints, Floats, Floats]:
         """Return positions (m,), one of each place of `left_out`, and means and variances of a measurement there, (m, T) each."""
         chosen, near = self._others()
         if not len(chosen):
             chosen, means, variances = self.global_.leave_one_out()
-            return self._first(self.landmarks[chosen]), means, variances
-        return self._first(chosen), *self._from_places(self.places.embeddings[chosen], near)
+            return self.places.first[self.landmarks[chosen]], means, variances
+        return self.places.first[chosen], *self._from_places(self.places.embeddings(chosen), near)
 
     def left_out_weights(self) -> Iterator[tuple[Ints, Floats]]:
         """Yield, for each position of `leave_one_out`, positions of the others and their weights for the first target."""
         chosen, near = self._others()
         if not len(chosen):
-            yield from ((self._first(self.landmarks[others]), weights) for others, weights in self.global_.left_out_weights())
+            first = self.places.first[self.landmarks]
+            yield from ((first[others], weights) for others, weights in self.global_.left_out_weights())
         for place, others in zip(chosen, near, strict=True):
-            yield self._weights(self.places.embeddings[place][None], others[None])
+            yield self._weights(self.places.embeddings(place), others[None])
 
     def _others(self) -> tuple[Ints, Ints]:
         """Return places (m,) that are left out for calibration, and the neighbours of each but itself, (m, k)."""
-        places = self.places
-        chosen = np.setdiff1d(np.random.default_rng(0).permutation(len(places))[: CALIBRATED + LANDMARKS], self.landmarks)
-        near = places.index.search(places.embeddings[chosen], self.n_neighbors + 1)[1]
+        chosen = np.sort(self._drawn[LANDMARKS : LANDMARKS + CALIBRATED])
+        near = self.places.nearest(self.places.embeddings(chosen), self.n_neighbors + 1)[1]
         others = np.argsort(near == chosen[:, None], axis=1, kind="stable")[:, :-1]
         return chosen, np.take_along_axis(near, others, 1)
 
-    def _first(self, ids: Ints) -> Ints:
-        """Return the position of what was measured first at each place."""
-        return np.unique(self.places.of, return_index=True)[1][ids]
-
-    def _exact(self, ids: Ints) -> ExactKriging:
+    def _exact(self, places: Ints) -> ExactKriging:
         """Return the exact form over some places."""
-        noise = self.places.variances[ids] - self.own
-        return ExactKriging(self.kernels, self.places.embeddings[ids], self.places.scores[ids], noise)
+        noise = self.places.variances(places) - self.own
+        return ExactKriging(self.kernels, self.places.embeddings(places), self.places.scores(places), noise)
 
     def _from_places(self, queries: Vectors, near: Ints) -> tuple[Floats, Floats]:
         """Return means and variances of the scores from landmarks and given places (m, k), (m, T) each."""
@@ -228,12 +247,30 @@ class LocalKriging:
                 rows = slice(start, start + CHUNK)
                 q = queries[rows].astype(np.float64)
                 of_queries = process.projections(q)
-                found, variances[rows, t], _ = self._local(t, q, near[rows], of_queries)
+                found, variances[rows, t], _ = self._local(t, q, near[rows], of_queries, self._tell(t, near[rows]))
                 means[rows, t] = of_queries @ process.projected_scores + found
         return means, variances
 
-    def _local(self, t: int, queries: Floats, near: Ints, of_queries: Floats) -> tuple[Floats, Floats, Floats]:
+    def _local(self, t: int, queries: Floats, near: Ints, of_queries: Floats, told: Vectors) -> tuple[Floats, Floats, Floats]:
         """Return what neighbours (m, k) add to the estimates from the landmarks, the variances left, and the weights."""
-        neighbors = self.places.embeddings[near].astype(np.float64)
-        explained = (of_queries.astype(np.float32), self.known[t][near])
-        return local_kriging(self.kernels[t], queries, neighbors, self.residuals[near, t], self.spread[near, t], explained)
+        neighbors = self.places.embeddings(near.ravel()).reshape(*near.shape, -1).astype(np.float64)
+        left = self.places.scores(near)[..., t] - told @ self.global_.processes[t].projected_scores
+        spread = self.places.variances(near)[..., t]
+        place = np.minimum(np.searchsorted(self.landmarks, near), len(self.landmarks) - 1)
+        spread[self.landmarks[place] == near] = TOLD
+        return local_kriging(self.kernels[t], queries, neighbors, left, spread, (of_queries.astype(np.float32), told))
+
+    def _tell(self, t: int, near: Ints) -> Vectors:
+        """Return what landmarks tell of places (m, k), as `Kriging.projections`, (m, k, landmarks)."""
+        lacks = ~self._is_told[t, np.minimum(near, self._room)]
+        if not lacks.any():
+            return self._told[t, near]
+        new = np.unique(near[lacks])
+        told = self.global_.processes[t].projections(self.places.embeddings(new).astype(np.float64)).astype(np.float32)
+        kept = new < self._room
+        self._told[t, new[kept]] = told[kept]
+        self._is_told[t, new[kept]] = True  # after the rows themselves: another thread may look
+        found = np.empty((*near.shape, told.shape[1]), np.float32)
+        found[~lacks] = self._told[t, near[~lacks]]
+        found[lacks] = told[np.searchsorted(new, near[lacks])]
+        return found

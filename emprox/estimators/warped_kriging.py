@@ -68,19 +68,19 @@ class WarpedKriging:
         self.index, self.warps = index, tuple(warps)
         self.n_neighbors, self.exact_up_to = n_neighbors, exact_up_to
         self.trend, self.offsets = trend, np.empty((0, len(self.warps)))
-        known = (index.reconstruct(np.arange(len(y))), *self._scores(y, y_std, prior))
+        known = self._scores(y, y_std, prior)
         self.process: ExactKriging | LocalKriging
         if len(y) <= exact_up_to:
-            self.process = ExactKriging(kernels, *known)
+            self.process = ExactKriging(kernels, index.reconstruct(np.arange(len(y))), *known)
         else:
-            self.process = LocalKriging(kernels, *known, n_neighbors)
+            self.process = LocalKriging(kernels, index, *known, n_neighbors)
         self.residuals = np.abs(self.process.left_out())
 
     def add(self, y: Floats, y_std: Floats | None, prior: Vectors | None = None) -> None:
         """Take in architectures (their values (new, T)) whose embeddings the index holds already, after the known ones."""
         before, after = len(self.process), len(self.process) + len(y)
         if isinstance(self.process, ExactKriging) and after > self.exact_up_to:
-            self.process = self.process.localised(self.n_neighbors)
+            self.process = self.process.localised(self.index, self.n_neighbors)
         self.process.add(self.index.reconstruct(np.arange(before, after)), *self._scores(y, y_std, prior))
         self.residuals = np.abs(self.process.left_out())
 

@@ -12,6 +12,7 @@ from emprox.estimators.kriging import Kriging, local_kriging
 from emprox.estimators.places import Places
 from emprox.estimators.processes import ExactKriging, LocalKriging
 from emprox.estimators.warp import Warp
+from emprox.index import EmbeddingIndex
 
 RNG = np.random.default_rng(0)
 KERNEL = Kernel((3,), (2.0,), 0.1, (1.0,))
@@ -62,11 +63,14 @@ def test_landmarks_and_neighbours_are_one_process(monkeypatch: pytest.MonkeyPatc
     """Estimates, variances and weights are those of kriging from the landmarks and each query's own neighbours together."""
     monkeypatch.setattr(processes, "LANDMARKS", 8)
     known, noise = KNOWN.astype(np.float32), RNG.uniform(0, 1, (30, 1))
-    local = LocalKriging([KERNEL], known[:20], SCORES[:20, None], noise[:20], 5)
+    index = EmbeddingIndex(3)
+    index.add(known[:20])
+    local = LocalKriging([KERNEL], index, SCORES[:20, None], noise[:20], 5)
+    index.add(known[20:])
     local.add(known[20:], SCORES[20:, None], noise[20:])
     asked = ASKED.astype(np.float32)
     means, variances = local.posterior(asked)
-    near = local.places.index.search(asked, 5)[1]
+    near = local.places.nearest(asked, 5)[1]
     assert len(local.landmarks) == 8
     for i, ids in enumerate(near):
         used = np.union1d(ids, local.landmarks)
@@ -84,7 +88,9 @@ def test_landmarks_and_neighbours_are_one_process(monkeypatch: pytest.MonkeyPatc
 
 
 def test_few_places_are_all_landmarks() -> None:
-    local = LocalKriging([KERNEL], KNOWN.astype(np.float32), SCORES[:, None], np.zeros((30, 1)), 5)
+    index = EmbeddingIndex(3)
+    index.add(KNOWN)
+    local = LocalKriging([KERNEL], index, SCORES[:, None], np.zeros((30, 1)), 5)
     exact = ExactKriging([KERNEL], KNOWN.astype(np.float32), SCORES[:, None], np.zeros((30, 1)))
     for mine, theirs in zip(local.posterior(ASKED.astype(np.float32)), exact.posterior(ASKED.astype(np.float32)), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
@@ -96,14 +102,23 @@ def test_places_are_worth_their_measurements() -> None:
     repeated = np.concatenate([KNOWN, KNOWN[:12], KNOWN[:5]]).astype(np.float32)
     scores, noise = RNG.normal(size=(47, 2)), RNG.uniform(0, 1, (47, 2))
     base = KERNEL.noise + JITTER
-    places = Places(3, 2)
+    index = EmbeddingIndex(3)
+    places = Places(index, 2)
     for rows in (slice(0, 20), slice(20, 47)):
+        index.add(repeated[rows])
         places.add(repeated[rows], scores[rows], noise[rows] + base)
-    assert len(places) == len(places.index) == 30
-    np.testing.assert_array_equal(places.embeddings[places.of], repeated)
+    everywhere = np.arange(30)
+    assert len(places) == 30
+    assert places.nearest(repeated[:1], 40)[1].shape == (1, 30)
+    np.testing.assert_array_equal(places.embeddings(places.of), repeated)
     for t in (0, 1):
         one = Kriging(KERNEL, repeated.astype(float), scores[:, t], noise[:, t])
-        other = Kriging(KERNEL, places.embeddings.astype(float), places.scores[:, t], places.variances[:, t] - base)
+        other = Kriging(
+            KERNEL,
+            KNOWN.astype(np.float32).astype(float),
+            places.scores(everywhere)[:, t],
+            places.variances(everywhere)[:, t] - base,
+        )
         np.testing.assert_allclose(other.predict(ASKED), one.predict(ASKED), rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(other.posterior(ASKED)[1], one.posterior(ASKED)[1], rtol=1e-9)
 
