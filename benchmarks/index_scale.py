@@ -238,6 +238,91 @@ def exponents(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {step: float(np.log(b / a) / np.log(two["n"] / one["n"])) for step, (a, b) in steps.items()}
 
 
+def tables(results: dict[str, Any]) -> str:
+    """Return the tables of the chapter, processor time, and what ten million would take if the last step of growth goes on."""
+    rows, blocks = results["results"], []
+    power = results.get("exponents", {})
+    cells = [[f"{row['n']:,}", *map(shown, costs(row))] for row in rows]
+    if power:
+        last = rows[-1]
+        spent = [last["seconds"][step]["processor"] * 10 ** power[step] for step in (*STEPS, "save", "open")]
+        cells += [
+            [f"{10 * last['n']:,}, if so", *map(shown, spent)],
+            ["exponent", *(f"{power[step]:.2f}" for step in (*STEPS, "save", "open"))],
+        ]
+    blocks.append(table(["architectures", "read s", "encode, embed s", "add s", "estimator s", "save s", "open s"], cells))
+    blocks.append(table(SEARCHED, [[f"{row['n']:,}", *map(shown, searched(row))] for row in rows]))
+    blocks.append(table(ESTIMATED, [[f"{row['n']:,}", *map(shown, estimated(row))] for row in rows]))
+    kinds = [
+        [row["data"], row["kind"], str(row["probes"] or ""), *map(shown, (row["add"]["processor"], row["ms"], row["recall"]))]
+        for row in results["kinds"]
+    ]
+    blocks.append(table(["data", "kind", "lists searched", "add s", "ms per query", "recall@10"], kinds))
+    return "\n\n".join(blocks)
+
+
+SEARCHED = [
+    "architectures",
+    "ms, p50",
+    "p99",
+    f"ms per {BATCH:,}, p50",
+    "p99",
+    "recall@10",
+    "bytes each on disk",
+    "with the string",
+    "in memory",
+    "peak of the process, GB",
+]
+ESTIMATED = [
+    "architectures",
+    "embed ms",
+    "search ms",
+    "kriging ms",
+    "string to estimate ms, p99",
+    f"{NEW} more: first s",
+    "then s",
+]
+
+
+def costs(row: dict[str, Any]) -> list[float]:
+    return [row["seconds"][step]["processor"] for step in (*STEPS, "save", "open")]
+
+
+def searched(row: dict[str, Any]) -> list[float]:
+    times = [row["search_ms"][batch][f"p{p}_processor"] for batch in ("batch_1", f"batch_{BATCH}") for p in (50, 99)]
+    disk = row["disk_bytes_each"]
+    return [
+        *times,
+        row["recall"],
+        disk,
+        disk + row["string_bytes_each"],
+        row["memory_bytes_each"],
+        row["peak_memory_bytes"] / 1e9,
+    ]
+
+
+def estimated(row: dict[str, Any]) -> list[float]:
+    parts, more = row["query_ms"], row["partial_fit"]
+    embed, search, both = (parts[name]["p50_processor"] for name in ("embed", "search", "search_and_kriging"))
+    return [
+        embed,
+        search,
+        both - search,
+        parts["from_string"]["p99_processor"],
+        more["first"]["processor"],
+        more["later"]["processor"],
+    ]
+
+
+def shown(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
@@ -260,6 +345,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.compared and not results["kinds"]:
             results["kinds"] = comparisons(options.compared, options.tables_root)
             options.out.write_text(json.dumps(results, indent=1) + "\n")
+    print(tables(results))
 
 
 def alone(size: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ SVG in ``docs/pictures/``, the same bytes for the same results and versions of m
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ def main() -> None:
         "learning-curves": chart(RESULTS / "emprox" / "nasbench201.json", "learning"),
         "choices": chart(RESULTS / "ablation.json", "lines"),
         "accuracies": accuracies(),
+        "scale": scale(),
         "proxies": proxies(),
         **model_charts(),
     }
@@ -60,6 +62,18 @@ def accuracies() -> Chart:
     costs = table.columns["parameters"]
     series = Series("cells", costs.tolist(), values.tolist(), "cloud")
     return Chart("accuracies", "", "", "", Axis("parameters"), Axis(f"{name}, percent"), (Panel("all", (series,)),))
+
+
+def scale() -> Chart:
+    """Return the seconds of each step by the number of architectures."""
+    rows = json.loads((RESULTS / "index_scale.json").read_text())["results"]
+    names = {"read": "read", "embed": "encode and embed", "add": "add to the index", "fit_estimator": "estimator", "open": "open"}
+    sizes = [row["n"] for row in rows]
+    series = tuple(
+        Series(name, sizes, [row["seconds"][step]["processor"] for row in rows], "line", colour=place)
+        for place, (step, name) in enumerate(names.items())
+    )
+    return Chart("scale", "", "", "", Axis("architectures", log=True), Axis("seconds", log=True), (Panel("all", series),))
 
 
 def proxies() -> Chart:

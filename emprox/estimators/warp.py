@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 NORMAL_IQR = 1.349
 """Interquartile range of the standard normal distribution."""
 MOST_KNOTS = 10_000
-"""Of more distinct values so many are kept, evenly by rank."""
+"""Of more distinct values at most so many are kept, evenly by score: no score is further off than from one to the next."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,11 @@ class Warp:
         scores = norm.ppf((rankdata(y) - 0.5) / len(y)) + np.tanh((y - middle) / spread / 2)
         scores = (scores - scores.mean()) / (scores.std() or 1.0)
         values, first = np.unique(y, return_index=True)
-        kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_KNOTS)).round().astype(np.int64))
-        return cls(tuple(values[kept].tolist()), tuple(scores[first[kept]].tolist()), 1 / spread)
+        scores = scores[first]
+        if len(values) > MOST_KNOTS:
+            kept = np.unique(np.searchsorted(scores, np.linspace(scores[0], scores[-1], MOST_KNOTS)))
+            values, scores = values[kept], scores[kept]
+        return cls(tuple(values.tolist()), tuple(scores.tolist()), 1 / spread)
 
     def forward(self, y: Floats) -> Floats:
         """Return the scores of values of any shape."""

@@ -86,9 +86,9 @@ class Finder(ABC):
         finder = object.__new__(cls)
         try:
             finder._restore(arrays, n, dim, metric)
+            finder.learned_from = int(_checked(arrays["learned_from"], np.int64, (1,), 1, 2**62)[0])
         except KeyError as error:
             raise CorruptFileError(f"it lacks the array {error} of a {cls.kind} index") from None
-        finder.learned_from = int(_checked(arrays["learned_from"], np.int64, (1,), 1, 2**62)[0])
         return finder
 
     @classmethod

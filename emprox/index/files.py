@@ -31,6 +31,8 @@ FLAT = b"IxM2"
 KINDS = {b"IxF2": faiss.METRIC_L2, b"IxFI": faiss.METRIC_INNER_PRODUCT}
 UNUSED = 1 << 20
 METRICS = {"l2": faiss.METRIC_L2, "inner_product": faiss.METRIC_INNER_PRODUCT}
+FACTS = "index"
+"""Key of the facts in the metadata of the file."""
 MAPPED = "vectors"
 """The array that `read_arrays` leaves in the file."""
 
@@ -76,7 +78,8 @@ def read_flat(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.int64], int]
 
 def write_arrays(arrays: Arrays, facts: dict[str, str]) -> bytes:
     """Return arrays and facts about them as safetensors."""
-    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, facts)
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return save(whole, {FACTS: json.dumps(facts, sort_keys=True)})  # one key, since safetensors orders several at random
 
 
 def read_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:
@@ -89,14 +92,16 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:
     """
     try:
         with safe_open(path, framework="np") as file:
-            facts: dict[str, str] = file.metadata() or {}
+            facts = json.loads((file.metadata() or {})[FACTS])
             arrays: Arrays = {name: file.get_tensor(name) for name in file.keys() if name != MAPPED}  # noqa: SIM118
             shape = tuple(file.get_slice(MAPPED).get_shape())
         with path.open("rb") as raw:
             size = int.from_bytes(raw.read(8), "little")
             place = json.loads(raw.read(size))[MAPPED]
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise CorruptFileError(f"it is neither a flat index nor arrays of a larger one: {error}") from error
+    if not isinstance(facts, dict) or not all(isinstance(value, str) for value in facts.values()):
+        raise CorruptFileError(f"it says {facts!r:.80} of itself")
     if place["dtype"] != "F32" or len(shape) != 2 or 0 in shape:
         raise CorruptFileError(f"it has embeddings of {place['dtype']} {shape}, expected F32 (n, dim)")
     arrays[MAPPED] = np.memmap(path, np.float32, "r", 8 + size + place["data_offsets"][0], shape)

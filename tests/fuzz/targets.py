@@ -319,6 +319,8 @@ def examples(name: str) -> list[bytes]:
     own = f"# by hand\narchitecture,val_accuracy,std,seed\n{rows}".encode()
     index = EmbeddingIndex(3)
     index.add(np.arange(6).reshape(2, 3), ids=[9, 2])
+    larger = EmbeddingIndex(2, kind="hnsw")
+    larger.add(np.random.default_rng(0).random((1000, 2)))
     made: dict[str, Callable[[], list[bytes]]] = {
         "architectures": lambda: [
             bytes([i]) + str(cell).encode()
@@ -335,7 +337,7 @@ def examples(name: str) -> list[bytes]:
         "manifests": lambda: [(_model() / MANIFEST).read_bytes()],
         "safetensors": lambda: [(_model() / "columns.safetensors").read_bytes()],
         "vectors_of_a_model": lambda: [(_model() / "vectors.faiss").read_bytes()],
-        "faiss_bytes": lambda: [index.to_bytes()],
+        "faiss_bytes": lambda: [index.to_bytes(), larger.to_bytes()],
         "own_csv": lambda: [own],
         "table_csv": lambda: [_written("made.csv", lambda path: write_table(_table(), path))],
         "table_parquet": lambda: [_written("made.parquet", lambda path: write_table(_table(), path))],

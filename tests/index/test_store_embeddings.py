@@ -154,18 +154,12 @@ def test_bytes_of_an_index() -> None:
         assert EmbeddingIndex.from_bytes(EmbeddingIndex(3, metric).to_bytes()).dim == 3
 
 
-def test_every_changed_head_is_refused_before_faiss_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_changed_head_is_refused_and_faiss_reads_none(monkeypatch: pytest.MonkeyPatch) -> None:
     index = EmbeddingIndex(3)
     index.add(np.arange(6).reshape(2, 3), ids=[9, 2])
     whole = index.to_bytes()
-    read = []
-    deserialize = faiss.deserialize_index
-
-    def recorded(data: np.ndarray) -> object:
-        read.append(data.tobytes())
-        return deserialize(data)
-
-    monkeypatch.setattr(faiss, "deserialize_index", recorded)
+    for reader in ("deserialize_index", "read_index"):
+        monkeypatch.setattr(faiss, reader, lambda *_: pytest.fail("FAISS was given a file"))
     for place in range(len(whole)):
         changed = bytearray(whole)
         changed[place] ^= 0xFF
@@ -174,7 +168,6 @@ def test_every_changed_head_is_refused_before_faiss_reads_it(monkeypatch: pytest
         except CorruptFileError:
             continue
         assert (again.dim, len(again)) == (3, 2)  # an unused number, a vector's or an id's
-    assert all(len(data) == len(whole) for data in read)
     for cut in range(len(whole)):
         with pytest.raises(CorruptFileError):
             EmbeddingIndex.from_bytes(whole[:cut])
