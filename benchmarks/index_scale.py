@@ -7,7 +7,7 @@ compared at 100,000: on random cells and, with tables, on cells one to three cha
 leave them behind.
 
 Results are kept by size: what is there is not measured again. Clock seconds stand beside those of the processor, which a busy
-machine does not stretch.
+machine does not stretch. The tables of `docs/scale.md` are written anew.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from emprox.parallel import limit_threads
 from emprox.spaces import Architecture, as_architectures, get_space
 
 RESULTS = Path(__file__).parent / "results" / "index_scale.json"
+CHAPTER = Path(__file__).parent.parent / "docs" / "scale.md"
 SIZES = (1000, 10_000, 100_000, 1_000_000)
 LEARNED, ASKED, BATCH, K, NEW, TIMES = 1000, 1000, 1000, 10, 100, 6
 """Architectures that the encoder learns from; queries; queries in a batch; neighbours; rows of a partial_fit, and how often."""
@@ -238,27 +239,35 @@ def exponents(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {step: float(np.log(b / a) / np.log(two["n"] / one["n"])) for step, (a, b) in steps.items()}
 
 
-def tables(results: dict[str, Any]) -> str:
-    """Return the tables of the chapter, processor time, and what ten million would take if the last step of growth goes on."""
-    rows, blocks = results["results"], []
-    power = results.get("exponents", {})
-    cells = [[f"{row['n']:,}", *map(shown, costs(row))] for row in rows]
-    if power:
+def tables(results: dict[str, Any]) -> dict[str, str]:
+    """Return the tables of the chapter, in processor time, by name."""
+    rows, steps = results["results"], (*STEPS, "save", "open")
+    cells = [[f"{row['n']:,}", *(shown(row["seconds"][step]["processor"]) for step in steps)] for row in rows]
+    if power := results.get("exponents"):
         last = rows[-1]
-        spent = [last["seconds"][step]["processor"] * 10 ** power[step] for step in (*STEPS, "save", "open")]
-        cells += [
-            [f"{10 * last['n']:,}, if so", *map(shown, spent)],
-            ["exponent", *(f"{power[step]:.2f}" for step in (*STEPS, "save", "open"))],
-        ]
-    blocks.append(table(["architectures", "read s", "encode, embed s", "add s", "estimator s", "save s", "open s"], cells))
-    blocks.append(table(SEARCHED, [[f"{row['n']:,}", *map(shown, searched(row))] for row in rows]))
-    blocks.append(table(ESTIMATED, [[f"{row['n']:,}", *map(shown, estimated(row))] for row in rows]))
+        more = [last["seconds"][step]["processor"] * 10 ** power[step] for step in steps]
+        cells += [["exponent", *(f"{power[step]:.2f}" for step in steps)]]
+        cells += [[f"{10 * last['n']:,}, by the exponents", *map(shown, more)]]
     kinds = [
         [row["data"], row["kind"], str(row["probes"] or ""), *map(shown, (row["add"]["processor"], row["ms"], row["recall"]))]
         for row in results["kinds"]
     ]
-    blocks.append(table(["data", "kind", "lists searched", "add s", "ms per query", "recall@10"], kinds))
-    return "\n\n".join(blocks)
+    return {
+        "costs": table(["architectures", "read s", "encode, embed s", "add s", "estimator s", "save s", "open s"], cells),
+        "searches": table(SEARCHED, [[f"{row['n']:,}", *map(shown, searched(row))] for row in rows]),
+        "estimates": table(ESTIMATED, [[f"{row['n']:,}", *map(shown, estimated(row))] for row in rows]),
+        "kinds": table(["data", "kind", "lists searched", "add s", "ms per query", "recall@10"], kinds),
+    }
+
+
+def with_tables(text: str, found: dict[str, str]) -> str:
+    """Return a chapter with tables in place of those that stand after ``<!-- name -->`` up to ``<!-- end -->``."""
+    for name, lines in found.items():
+        head, start, rest = text.partition(f"<!-- {name} -->\n")
+        if not start:
+            raise ValueError(f"the chapter has no place <!-- {name} --> for a table")
+        text = f"{head}{start}\n{lines}\n\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+    return text
 
 
 SEARCHED = [
@@ -282,10 +291,6 @@ ESTIMATED = [
     f"{NEW} more: first s",
     "then s",
 ]
-
-
-def costs(row: dict[str, Any]) -> list[float]:
-    return [row["seconds"][step]["processor"] for step in (*STEPS, "save", "open")]
 
 
 def searched(row: dict[str, Any]) -> list[float]:
@@ -345,7 +350,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.compared and not results["kinds"]:
             results["kinds"] = comparisons(options.compared, options.tables_root)
             options.out.write_text(json.dumps(results, indent=1) + "\n")
-    print(tables(results))
+    for name, lines in tables(results).items():
+        print(f"{name}\n\n{lines}\n")
+    if options.out == RESULTS:
+        CHAPTER.write_text(with_tables(CHAPTER.read_text(), tables(results)))
 
 
 def alone(size: int) -> dict[str, Any]:

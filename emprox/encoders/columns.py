@@ -46,10 +46,10 @@ CONSTANT = 1e-9
 class ColumnEncoder(Encoder):
     """An encoder that projects the columns of encodings; subclasses learn the projection in `_learn`.
 
-    Columns are standardised over architectures drawn from the space and the known ones, at most 20,000 of them, and each is divided
-    by the square root of the number of columns in its block. Where a feature is known of some architectures only, those drawn are of them. A missing
-    value counts as the column's mean. Labels beyond `max_labels` are not learned from; those kept are drawn with a
-    fixed seed.
+    Columns are standardised over architectures drawn from the space and the known ones, at most 20,000 of them, and each is
+    divided by the square root of the number of columns in its block. Where a feature is known of some architectures only, those
+    drawn are of them. A missing value counts as the column's mean. Labels beyond `max_labels` are not learned from; those kept are
+    drawn with a fixed seed.
 
     Attributes
     ----------

@@ -34,7 +34,10 @@ def test_runs_in_small_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert large["opened_answers_alike"]
     assert 256 < large["disk_bytes_each"] < 600
     assert set(large["seconds"]) == {"read", "embed", "add", "save", "open", "fit_estimator"}
-    assert script.tables(results).count("| 1,500 |") == 3
+    tables = script.tables(results)
+    chapter = script.with_tables(script.CHAPTER.read_text(), tables)
+    assert chapter.count("| 1,500 |") == 3
+    assert script.with_tables(chapter, tables) == chapter
     assert {row["kind"] for row in results["kinds"]} == {"flat", "ivf", "ivfpq", "hnsw"}
     assert set(results["exponents"]) == {"read", "embed", "add", "fit_estimator", "save", "open", "search", "partial_fit"}
 
