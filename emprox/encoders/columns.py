@@ -48,8 +48,8 @@ class ColumnEncoder(Encoder):
 
     Columns are standardised over architectures drawn from the space and the known ones, at most 20,000 of them, and each is
     divided by the square root of the number of columns in its block. Where a feature is known of some architectures only, those
-    drawn are of them. A missing value counts as the column's mean. Labels beyond `max_labels` are not learned from; those kept are
-    drawn with a fixed seed.
+    drawn are of them. A missing value counts as the mean of its column. Labels beyond `max_labels` are not learned from; those
+    kept are drawn with a fixed seed.
 
     Attributes
     ----------

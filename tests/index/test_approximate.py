@@ -329,7 +329,7 @@ def test_ids_are_looked_up_as_in_a_dict(steps: list[tuple[bool, list[int]]], ask
         assert (len(ids), ids.count_gone) == (count, count - len(rows))
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(cuts=st.lists(st.integers(0, 200), max_size=4))
 def test_a_flat_index_is_the_same_however_it_was_filled(cuts: list[int]) -> None:
     whole, parts = EmbeddingIndex(DIM, kind="flat"), EmbeddingIndex(DIM, kind="flat")
