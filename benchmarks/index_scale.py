@@ -252,12 +252,14 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
         [row["data"], row["kind"], str(row["probes"] or ""), *map(shown, (row["add"]["processor"], row["ms"], row["recall"]))]
         for row in results["kinds"]
     ]
-    return {
+    found = {
         "costs": table(["architectures", "read s", "encode, embed s", "add s", "estimator s", "save s", "open s"], cells),
         "searches": table(SEARCHED, [[f"{row['n']:,}", *map(shown, searched(row))] for row in rows]),
         "estimates": table(ESTIMATED, [[f"{row['n']:,}", *map(shown, estimated(row))] for row in rows]),
-        "kinds": table(["data", "kind", "lists searched", "add s", "ms per query", "recall@10"], kinds),
     }
+    if kinds:
+        found["kinds"] = table(["data", "kind", "lists searched", "add s", "ms per query", "recall@10"], kinds)
+    return found
 
 
 def with_tables(text: str, found: dict[str, str]) -> str:

@@ -57,10 +57,11 @@ def row(n: int, seconds: float) -> dict:
     return {"n": n, "seconds": dict.fromkeys(steps, spent), "search_ms": search, "partial_fit": {"later": spent}}
 
 
-@pytest.mark.skipif(not (BENCHMARKS / "results" / "index_scale.json").exists(), reason="not measured yet")
 def test_a_million_keeps_its_bounds() -> None:
     rows = json.loads((BENCHMARKS / "results" / "index_scale.json").read_text())["results"]
-    million = next(row for row in rows if row["n"] == 10**6)
+    million = next((row for row in rows if row["n"] == 10**6), None)
+    if million is None:
+        pytest.skip("a million is not among the results: python benchmarks/index_scale.py")
     assert million["recall"] >= 0.95
     assert million["disk_bytes_each"] + million["string_bytes_each"] < 600
     assert million["peak_memory_bytes"] < 4e9
