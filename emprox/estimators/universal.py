@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
-from weakref import finalize
+from weakref import WeakKeyDictionary, finalize
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -21,6 +21,7 @@ from emprox.estimators.label_free import LabelFreeRegressor
 from emprox.estimators.signals import log_convolutions, log_poolings
 from emprox.estimators.warp import Warp
 from emprox.spaces import Architecture, ArchitectureFamily, SearchSpace, get_family
+from emprox.spaces.anything import NamedGraph
 from emprox.tables import PerformanceTable
 from emprox.tables.sources import Source, labelled, source_tables
 from emprox.validation import check_at_least
@@ -44,6 +45,7 @@ DEAD = -10.0
 SHIPPED = Path(__file__).parent.parent / "knowledge" / "universal.safetensors"
 """What `Universal` knows where no source is given; the file beside it says what was learned from."""
 
+_KEPT: WeakKeyDictionary[NamedGraph, Floats] = WeakKeyDictionary()
 _MOMENTS: dict[int, tuple[Floats, Floats, Floats]] = {}
 
 
@@ -172,7 +174,16 @@ class Universal(LabelFreeRegressor):
 
 
 def _numbers(family: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
-    """Return the `NUMBERS`, (n, C), NaN throughout where the output is constant."""
+    """Return the `NUMBERS`, (n, C), NaN throughout where the output is constant; those of given graphs are kept."""
+    if not all(isinstance(architecture.spec, NamedGraph) for architecture in architectures):
+        return _counted(family, architectures)
+    for architecture in architectures:
+        if architecture.spec not in _KEPT:
+            _KEPT[architecture.spec] = _counted(family, [architecture])[0]
+    return np.array([_KEPT[architecture.spec] for architecture in architectures]).reshape(-1, len(NUMBERS))
+
+
+def _counted(family: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
     costs = np.log1p(family.costs(_without_dead(family, architectures)))
     norms = family.path_norms(architectures)
     counted = [count(family, architectures) for count in (log_convolutions, log_poolings)]
