@@ -3,13 +3,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test coverage lint bench docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/emprox demo
 
 test: $(VENV)/.installed-test
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+coverage: $(VENV)/.installed-test
+	$(BIN)/pytest -n 2 --dist loadgroup --cov=emprox --cov-report=term:skip-covered
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -175,12 +175,13 @@ class Universal(LabelFreeRegressor):
 
 def _numbers(family: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
     """Return the `NUMBERS`, (n, C), NaN throughout where the output is constant; those of given graphs are kept."""
-    if not all(isinstance(architecture.spec, NamedGraph) for architecture in architectures):
+    graphs = [architecture.spec for architecture in architectures if isinstance(architecture.spec, NamedGraph)]
+    if len(graphs) < len(architectures):
         return _counted(family, architectures)
-    for architecture in architectures:
-        if architecture.spec not in _KEPT:
-            _KEPT[architecture.spec] = _counted(family, [architecture])[0]
-    return np.array([_KEPT[architecture.spec] for architecture in architectures]).reshape(-1, len(NUMBERS))
+    for graph, architecture in zip(graphs, architectures, strict=True):
+        if graph not in _KEPT:
+            _KEPT[graph] = _counted(family, [architecture])[0]
+    return np.array([_KEPT[graph] for graph in graphs]).reshape(-1, len(NUMBERS))
 
 
 def _counted(family: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
