@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary, finalize
+from weakref import finalize
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -21,7 +21,6 @@ from emprox.estimators.label_free import LabelFreeRegressor
 from emprox.estimators.signals import log_convolutions, log_poolings
 from emprox.estimators.warp import Warp
 from emprox.spaces import Architecture, ArchitectureFamily, SearchSpace, get_family
-from emprox.spaces.anything import NamedGraph
 from emprox.tables import PerformanceTable
 from emprox.tables.sources import Source, labelled, source_tables
 from emprox.validation import check_at_least
@@ -45,7 +44,8 @@ DEAD = -10.0
 SHIPPED = Path(__file__).parent.parent / "knowledge" / "universal.safetensors"
 """What `Universal` knows where no source is given; the file beside it says what was learned from."""
 
-_KEPT: WeakKeyDictionary[NamedGraph, Floats] = WeakKeyDictionary()
+MOST_KEPT = 1000
+"""Networks of families that cannot be sampled whose numbers are kept: counting takes as long as writing the graph."""
 _MOMENTS: dict[int, tuple[Floats, Floats, Floats]] = {}
 
 
@@ -175,13 +175,15 @@ class Universal(LabelFreeRegressor):
 
 def _numbers(family: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
     """Return the `NUMBERS`, (n, C), NaN throughout where the output is constant; those of given graphs are kept."""
-    graphs = [architecture.spec for architecture in architectures if isinstance(architecture.spec, NamedGraph)]
-    if len(graphs) < len(architectures):
+    if family.references(1):
         return _counted(family, architectures)
-    for graph, architecture in zip(graphs, architectures, strict=True):
-        if graph not in _KEPT:
-            _KEPT[graph] = _counted(family, [architecture])[0]
-    return np.array([_KEPT[graph] for graph in graphs]).reshape(-1, len(NUMBERS))
+    rows = [_of_network(family, architecture) for architecture in architectures]
+    return np.array(rows).reshape(-1, len(NUMBERS))
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _of_network(family: ArchitectureFamily, architecture: Architecture) -> Floats:
+    return _counted(family, [architecture])[0]
 
 
 def _counted(family: ArchitectureFamily, architectures: list[Architecture]) -> Floats:
