@@ -268,6 +268,8 @@ class LocalKriging:
         new = np.unique(near[lacks])
         told = self.global_.processes[t].projections(self.places.embeddings(new).astype(np.float64)).astype(np.float32)
         kept = new < self._room
+        if not self._told.flags.writeable:  # joblib maps arrays of what it unpickles
+            self._told, self._is_told = self._told.copy(), self._is_told.copy()
         self._told[t, new[kept]] = told[kept]
         self._is_told[t, new[kept]] = True  # after the rows themselves: another thread may look
         found = np.empty((*near.shape, told.shape[1]), np.float32)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from weakref import finalize
 
 import numpy as np
@@ -123,7 +123,6 @@ class Universal(LabelFreeRegressor):
     """
 
     kind = "universal"
-    tunable: ClassVar = {"shrinkage": [0.25, 0.5, 1.0, 3.0, 10.0]}
 
     def __init__(
         self,

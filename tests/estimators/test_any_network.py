@@ -113,9 +113,7 @@ class TestOthers:
     def test_one_number(self, known, spec):
         assert np.ptp(make_estimator(spec, space=NETWORKS).fit(known, np.arange(len(known))).predict(known)) > 0
 
-    @pytest.mark.parametrize(
-        "spec", ["seminas", "nao", "emprox-paper", "bananas", "mlp", "size", "pathnorm", "zerocost", "xgboost"]
-    )
+    @pytest.mark.parametrize("spec", ["seminas", "nao", "emprox-paper", "bananas", "mlp", "size", "zerocost", "xgboost"])
     def test_what_needs_a_search_space_says_so(self, known, spec):
         with pytest.raises(InvalidOptionError, match=r"network is an open family .* Use the encoding 'network'"):
             make_estimator(spec, space=NETWORKS).fit(known, np.arange(len(known)))
