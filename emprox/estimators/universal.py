@@ -6,7 +6,7 @@ Letters: n architectures, C numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ class Knowledge:
 
     def save(self, file: Path) -> None:
         """Write it as safetensors."""
-        save_file({name: getattr(self, name) for name in ("weights", "centre", "scale")}, file)
+        save_file(asdict(self), file)
 
 
 class Universal(LabelFreeRegressor):
@@ -164,8 +164,8 @@ class Universal(LabelFreeRegressor):
         return super()._options() | {"source": None, "shrinkage": SHRINKAGE}
 
     def _write(self, folder: Path) -> dict[str, Any]:
-        state = {name: getattr(self.knowledge_, name).tolist() for name in ("weights", "centre", "scale")}
-        return super()._write(folder) | {"knowledge": state}
+        knowledge = {name: array.tolist() for name, array in asdict(self.knowledge_).items()}
+        return super()._write(folder) | {"knowledge": knowledge}
 
     def _read_state(self, folder: Path, state: dict[str, Any]) -> None:
         super()._read_state(folder, state)
