@@ -11,11 +11,12 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from emprox.errors import EmproxError, InvalidOptionError, TaskError, UnknownNameError
+from emprox.errors import CorruptFileError, EmproxError, InvalidOptionError, TaskError, UnknownNameError
 from emprox.registry import nearest
 from emprox.validation import check_at_least
 
@@ -183,7 +184,10 @@ def work(function: Callable[..., Any], task: Any, key: str | None, content: Any)
                 return function(task)
             if key not in _held:
                 _held.clear()
-                _held[key] = pickle.loads(content.read_bytes() if isinstance(content, Path) else content)
+                pickled = content.read_bytes() if isinstance(content, Path) else content
+                if sha256(pickled).hexdigest() != key:
+                    raise CorruptFileError("the shared object is not the one that was sent; run it again")
+                _held[key] = pickle.loads(pickled)
             return function(task, _held[key])
         except Exception as error:
             return Failure(described(error), traceback.format_exc())

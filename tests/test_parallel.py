@@ -21,7 +21,7 @@ from emprox.errors import (
     WorkerLostError,
 )
 from emprox.estimators import ranking
-from emprox.parallel import Engine, run
+from emprox.parallel import Engine, Failure, run, work
 from emprox.search import GuidedEvolution
 from emprox.search.cluster import ClusterEvaluator
 from emprox.search.run import Budget, Outcome, run_search
@@ -258,3 +258,11 @@ def test_wrong_engines(given: dict, message: str) -> None:
 def test_a_wrong_name_suggests_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="no engine is called 'dusk'; did you mean 'dask'"):
         Protocol((10,), engine="dusk")
+
+
+def test_a_shared_object_that_was_changed_on_its_way_is_not_opened(tmp_path: Path) -> None:
+    file = tmp_path / "shared.pickle"
+    file.write_bytes(b"cos\nsystem\n(S'touch opened'\ntR.")
+    found = work(square, 3, "0" * 64, file)
+    assert isinstance(found, Failure)
+    assert "not the one that was sent" in found.error
