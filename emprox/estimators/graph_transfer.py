@@ -17,6 +17,7 @@ import torch
 from scipy.stats import rankdata
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from emprox.encoders.checkpoints import Checkpoint
 from emprox.encoders.gnn import PUBLISHED, GraphEncoder, check_terms, prepared
@@ -35,12 +36,14 @@ from emprox.validation import check_at_least
 __all__ = ["GraphTransfer", "Predictor", "Pretrained"]
 
 PRETRAINING = ("contrastive", "labels", "random")
-BASE, TUNED = "pretrained.safetensors", "network.safetensors"
+BASE, TUNED = "pretrained.safetensors", "network-{}.safetensors"
 HEAD_SIZE = 64
 HEAD_EPOCHS = 60
 HEAD_BATCH = 128
 TRAINING_BATCH = 64
 TUNING_BATCH = 32
+TUNINGS = 2
+"""Fine-tunings, which see the labels in different orders; estimates are their mean."""
 PROXIES = ("epe_nas", "fisher", "grad_norm", "grasp", "jacov", "l2_norm", "nwot", "plain", "snip", "synflow", "zen")
 """Columns of tables that the term ``targets`` looks for."""
 UNTOLD = np.full(len(PROXIES), np.nan)
@@ -113,7 +116,7 @@ class GraphTransfer(ArchitectureRegressor):
     epochs : int
         Passes over them.
     tuning_steps : int
-        Steps of fine-tuning.
+        Steps of each fine-tuning.
     learning_rate, tuning_rate : float
         Of Adam in pretraining and fine-tuning.
     hidden_size, layers : int
@@ -129,8 +132,8 @@ class GraphTransfer(ArchitectureRegressor):
     ----------
     pretrained_ : Predictor
         Before fine-tuning.
-    network_ : Predictor
-        After it.
+    networks_ : list of Predictor
+        After it, once for each of `TUNINGS`; `pretrained_` alone without labels.
     losses_ : list of float
         Mean loss of each epoch of pretraining; [] where it was skipped.
 
@@ -221,11 +224,12 @@ class GraphTransfer(ArchitectureRegressor):
         self.transfers_ = self.source is not None or self.pretrained is not None
         with seeded(self.random_state, "cpu"):
             self.pretrained_ = self._pretrain() if self.pretrained is None else self._given(self.pretrained)
-        self.network_ = deepcopy(self.pretrained_)
+        self.networks_ = [self.pretrained_]
         self.warp_ = Warp.fit(self.y_) if len(self.y_) else None
         if self.warp_ is not None and self.y_.std() > 0:
+            scores = torch.from_numpy(self.warp_.forward(self.y_)).float()
             with seeded(self.random_state, "cpu"):
-                self._tune(torch.from_numpy(self.warp_.forward(self.y_)).float())
+                self.networks_ = [self._tuned(scores) for _ in range(TUNINGS)]
 
     def _given(self, pretrained: Predictor | str | Path) -> Predictor:
         if isinstance(pretrained, Predictor):
@@ -294,37 +298,44 @@ class GraphTransfer(ArchitectureRegressor):
             checkpoint=None if self.checkpoint is None else Checkpoint(self.checkpoint, about),
         )
 
-    def _tune(self, scores: Tensor) -> None:
-        """Fine-tune `network_` on the scores (n,) of the known architectures; random encoders stay as they are."""
+    def _tuned(self, scores: Tensor) -> Predictor:
+        """Return the network fine-tuned on the scores (n,) of the known architectures; random encoders stay as they are.
+
+        Weights are averaged over the second half of the passes (Izmailov et al., UAI 2018).
+        """
         graphs = [prepared(architecture) for architecture in self.architectures_]
         precision = self._precision()
         weights = torch.ones(len(graphs)) if precision is None else torch.from_numpy(precision / precision.mean()).float()
-        network, frozen = self.network_, self.pretraining == "random"
+        network, frozen = deepcopy(self.pretrained_), self.pretraining == "random"
         embeddings = _embedded(network, graphs) if frozen else None
 
         def loss(rows: Tensor) -> Tensor:
             estimates = network(collated([graphs[i] for i in rows])) if embeddings is None else network.score(embeddings[rows])
             return (weights[rows] * torch.square(estimates - scores[rows])).mean()
 
+        epochs = math.ceil(self.tuning_steps / math.ceil(len(graphs) / TUNING_BATCH))
+        averaged = AveragedModel(network)
         train(
             network.head if frozen else network,
             loss,
             len(graphs),
-            epochs=math.ceil(self.tuning_steps / math.ceil(len(graphs) / TUNING_BATCH)),
+            epochs=epochs,
             batch_size=bounded(TUNING_BATCH, graphs),
             learning_rate=self.tuning_rate,
             gradient_clip=GRADIENT_CLIP,
             weight_decay=WEIGHT_DECAY,
+            progress=lambda epoch, _: averaged.update_parameters(network) if 2 * epoch > epochs else None,
         )
-        network.eval()
+        network.load_state_dict(averaged.module.state_dict())
+        return network.eval()
 
     def _predict(self, architectures: list[Architecture], return_std: bool) -> tuple[Floats, None]:
         if not architectures:
             return np.empty(0), None
-        network = self.network_
+        graphs = [prepared(architecture) for architecture in architectures]
         with torch.inference_mode():
-            graphs = [prepared(architecture) for architecture in architectures]
-            scores = torch.cat([network(batch) for batch in batches(graphs)]).numpy().astype(np.float64)
+            each = [torch.stack([network(batch) for network in self.networks_]).mean(dim=0) for batch in batches(graphs)]
+        scores = torch.cat(each).numpy().astype(np.float64)
         if self.warp_ is None:
             return scores, None
         if not self.transfers_ and self.y_.std() == 0:
@@ -336,14 +347,17 @@ class GraphTransfer(ArchitectureRegressor):
         return super()._options() | {"source": None, "pretrained": None, "checkpoint": None}
 
     def _write(self, folder: Path) -> dict[str, Any]:
-        check_is_fitted(self, "network_")
+        check_is_fitted(self, "networks_")
         write_weights(self.pretrained_, folder / BASE)
-        write_weights(self.network_, folder / TUNED)
+        tuned = [network for network in self.networks_ if network is not self.pretrained_]
+        for number, network in enumerate(tuned):
+            write_weights(network, folder / TUNED.format(number))
         warp = None if self.warp_ is None else asdict(self.warp_)
-        return {"warp": warp, "losses": self.losses_, "transfers": self.transfers_}
+        return {"warp": warp, "losses": self.losses_, "transfers": self.transfers_, "tuned": len(tuned)}
 
     def _read_state(self, folder: Path, state: dict[str, Any]) -> None:
-        self.pretrained_, self.network_ = (self._read_network(folder / name) for name in (BASE, TUNED))
+        self.pretrained_ = self._read_network(folder / BASE)
+        self.networks_ = [self._read_network(folder / TUNED.format(i)) for i in range(state["tuned"])] or [self.pretrained_]
         warp = state["warp"]
         self.warp_ = None if warp is None else Warp(tuple(warp["values"]), tuple(warp["scores"]), warp["slope"])
         self.losses_, self.transfers_ = list(state["losses"]), bool(state["transfers"])

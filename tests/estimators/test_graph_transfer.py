@@ -69,11 +69,27 @@ def test_fine_tuning_starts_from_the_pretrained_network(pretrained: GraphTransfe
         torch.testing.assert_close(now, tensor)
 
 
+def test_estimates_are_the_mean_of_two_tunings(pretrained: GraphTransfer, target: PerformanceTable, tmp_path: Path) -> None:
+    options = {"space": "nasbench201", "hidden_size": 16, "layers": 2, "random_state": 0, "pretrained": pretrained.pretrained_}
+    model = GraphTransfer(**options, tuning_steps=8).fit(target.architectures[:40], np.arange(40.0))
+    model.save(tmp_path / "model")
+    assert model.warp_ is not None
+    cells, networks = target.architectures[40:50], model.networks_
+    alone = []
+    for network in networks:
+        model.networks_ = [network]
+        alone.append(model.warp_.forward(model.predict(cells)))
+    assert len(alone) == 2
+    assert np.abs(alone[0] - alone[1]).max() > 1e-4
+    mean = model.warp_.inverse(np.mean(alone, axis=0))
+    np.testing.assert_allclose(GraphTransfer.load(tmp_path / "model").predict(cells), mean, rtol=1e-5)
+
+
 def test_a_random_encoder_stays_random(source: list[PerformanceTable], target: PerformanceTable) -> None:
     model = GraphTransfer(space="nasbench201", source=source, pretraining="random", **SMALL)
     model.fit(target.architectures[:10], target.targets["val_accuracy"][:10])
     for part in ("encoder", "head"):
-        pairs = zip(getattr(model.pretrained_, part).parameters(), getattr(model.network_, part).parameters(), strict=True)
+        pairs = zip(getattr(model.pretrained_, part).parameters(), getattr(model.networks_[0], part).parameters(), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs) == (part == "encoder")
 
 
