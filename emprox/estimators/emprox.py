@@ -99,7 +99,8 @@ class EmProx(Explaining, StoreFollower):
     neighbours' values, and ``y_std`` enters as precision: a neighbour's weight is multiplied by
     1 / (y_std^2 + mean of y_std^2).
 
-    Standard deviations and intervals are calibrated by the leave-one-out residuals of the known architectures.
+    Standard deviations and intervals are calibrated by leaving out each known architecture, and for queries further from all
+    known ones than those are from one another by leaving out neighbourhoods.
 
     References
     ----------

@@ -5,6 +5,7 @@ Letters: m queries, n known, k neighbours, dim dimensions of an embedding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -93,16 +94,38 @@ class Kriging:
 
     def leave_one_out(self) -> tuple[Floats, Floats]:
         """Return for each known architecture the estimate and the variance it would have got without itself, (n,) each."""
-        inverse = cho_solve((self._lower, True), np.eye(len(self.scores)), check_finite=False)
-        variance = 1 / np.diag(inverse)
+        variance = 1 / np.diag(self._inverse)
         return self.scores - self._alpha * variance, variance
+
+    def left_out_together(self, by_size: Sequence[NDArray[np.int64]]) -> list[Floats]:
+        """Return what the first of each group differs from its estimate without the group, in standard deviations, (c,) each.
+
+        Parameters
+        ----------
+        by_size : sequence of ndarray of shape (c, g)
+            Positions of the known in each group; groups of one size in one array, each of which has a result.
+
+        References
+        ----------
+        Dubrule, *Cross validation of kriging in a unique neighborhood*, Mathematical Geology 15, 1983.
+        """
+        inverse, found = self._inverse, []
+        for groups in by_size:
+            first = np.eye(groups.shape[1], 1)
+            rows = np.linalg.solve(inverse[groups[:, :, None], groups[:, None, :]], first)[..., 0]
+            found.append(np.einsum("cg,cg->c", rows, self._alpha[groups]) / np.sqrt(rows[:, 0]))
+        return found
 
     def left_out_weights(self) -> Floats:
         """Return the weight of each known score (columns) in the estimate of each other (rows) without itself, (n, n)."""
-        inverse = cho_solve((self._lower, True), np.eye(len(self.scores)), check_finite=False)
+        inverse = self._inverse
         weights = -inverse / np.diag(inverse)[:, None]
         np.fill_diagonal(weights, 0)
         return np.asarray(weights, dtype=np.float64)
+
+    @property
+    def _inverse(self) -> Floats:
+        return np.asarray(cho_solve((self._lower, True), np.eye(len(self.scores)), check_finite=False), dtype=np.float64)
 
     def _covariance(self, embeddings: Floats, noise: Floats) -> Floats:
         covariance = self.kernel(embeddings, embeddings)

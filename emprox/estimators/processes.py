@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
-from emprox.encoders.kernel import JITTER, Kernel
+from emprox.encoders.kernel import JITTER, Kernel, draw
 from emprox.estimators.kriging import Kriging, local_kriging
 from emprox.estimators.places import Places
 from emprox.index import EmbeddingIndex
@@ -29,6 +30,10 @@ KEPT = 1 << 16
 """Places of which it is remembered what landmarks tell of them; of others it is worked out each time."""
 TOLD = 1e9
 """Variance of a landmark among the neighbours, which has told already what it knows."""
+LARGEST = 64
+"""Most known architectures that are left out together."""
+CENTRES = 128
+"""Most known architectures whose neighbourhoods are left out."""
 CHUNK = 64
 """Queries of the local form at a time; their small matrices fit in a processor's cache."""
 
@@ -86,6 +91,22 @@ class ExactKriging:
         """Return what each known score differs from its estimate without itself, in standard deviations, (n, T)."""
         _, means, variances = self.leave_one_out()
         return (np.column_stack([process.scores for process in self.processes]) - means) / np.sqrt(variances)
+
+    def left_out_far(self) -> list[tuple[float, Floats]]:
+        """Return, for neighbourhoods of 1, 2, 4, ... that are left out, how far the nearest other is, and `left_out` so, (c, T).
+
+        Of at most `CENTRES` known ones, each with those nearest to it, at most a quarter of all and `LARGEST`; the distance is
+        the median.
+        """
+        sizes = [size for size in 2 ** np.arange(LARGEST.bit_length()) if size <= len(self) // 4]
+        chosen, known = draw(len(self), CENTRES), self.processes[0].embeddings
+        distances = cdist(known[chosen], known)
+        distances[np.arange(len(chosen)), chosen] = -1  # itself is the first, also among equal ones
+        order = np.argsort(distances, axis=1, kind="stable")[:, : LARGEST + 1]
+        ordered = np.take_along_axis(distances, order, 1)
+        groups = [order[:, :size] for size in sizes]
+        errors = zip(*(process.left_out_together(groups) for process in self.processes), strict=True)
+        return [(float(np.median(ordered[:, size])), np.column_stack(found)) for size, found in zip(sizes, errors, strict=True)]
 
     def leave_one_out(self) -> tuple[Ints, Floats, Floats]:
         """Return positions (n,), and means and variances of the scores estimated without themselves, (n, T) each."""
@@ -209,6 +230,10 @@ class LocalKriging:
             return self.global_.left_out()
         means, variances = self._from_places(self.places.embeddings(chosen), near)
         return (self.places.scores(chosen) - means) / np.sqrt(variances - self.own + self.places.variances(chosen))
+
+    def left_out_far(self) -> list[tuple[float, Floats]]:
+        """Return the same as `ExactKriging.left_out_far`, of the landmarks, which lie far apart."""
+        return self.global_.left_out_far()
 
     def leave_one_out(self) -> tuple[Ints, Floats, Floats]:
         """Return positions (m,), one of each place of `left_out`, and means and variances of a measurement there, (m, T) each."""

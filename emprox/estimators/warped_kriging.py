@@ -6,14 +6,14 @@ Letters: m queries, n known, k neighbours, T targets.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
-from emprox.encoders.kernel import Kernel
+from emprox.encoders.kernel import Kernel, draw
 from emprox.errors import InvalidOptionError
+from emprox.estimators.calibration import Calibration, normal_half_width
 from emprox.estimators.prior import Trend
 from emprox.estimators.processes import ExactKriging, LocalKriging
 from emprox.estimators.warp import Warp
@@ -26,14 +26,12 @@ Ints = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 COVERAGE = 0.9
 """Standard deviations are those of a normal distribution with the same central interval of this coverage."""
-PRIOR_LABELS = 10
-"""Leave-one-out residuals that the normal distribution counts for when intervals are calibrated."""
-LEARNED = 10
-"""Numbers that are learned from the labels that are left out too: intervals of n labels widen by sqrt(1 + LEARNED / n)."""
+COMPARED = 500
+"""Most known architectures whose distances to one another say what is usual."""
 
 
 class WarpedKriging:
-    """Kriging of the scores that a `Warp` gives to known values, with intervals calibrated by leaving one out.
+    """Kriging of the scores that a `Warp` gives to known values, with intervals calibrated by leaving known ones out.
 
     Parameters
     ----------
@@ -74,7 +72,6 @@ class WarpedKriging:
             self.process = ExactKriging(kernels, index.reconstruct(np.arange(len(y))), *known)
         else:
             self.process = LocalKriging(kernels, index, *known, n_neighbors)
-        self.residuals = np.abs(self.process.left_out())
 
     def add(self, y: Floats, y_std: Floats | None, prior: Vectors | None = None) -> None:
         """Take in architectures (their values (new, T)) whose embeddings the index holds already, after the known ones."""
@@ -82,7 +79,14 @@ class WarpedKriging:
         if isinstance(self.process, ExactKriging) and after > self.exact_up_to:
             self.process = self.process.localised(self.index, self.n_neighbors)
         self.process.add(self.index.reconstruct(np.arange(before, after)), *self._scores(y, y_std, prior))
-        self.residuals = np.abs(self.process.left_out())
+        vars(self).pop("calibration", None)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How wide intervals have to be, worked out when the first is asked for."""
+        known = self.index.reconstruct(draw(len(self.process), COMPARED))
+        spacing = float(np.median(self.index.search(known, 2)[0][:, 1])) if len(known) > 1 else 0.0
+        return Calibration(np.abs(self.process.left_out()), spacing, self.process.left_out_far)
 
     def predict(self, queries: Vectors, return_std: bool) -> tuple[Floats, Floats | None]:
         """Return medians and, if asked for, standard deviations, (m, T) each."""
@@ -90,14 +94,14 @@ class WarpedKriging:
         if not return_std:
             return self._values(self.process.mean(embeddings) + offsets), None
         scores, variances = self.process.posterior(embeddings)
-        lower, upper = self._ends(scores + offsets, variances, COVERAGE)
-        return self._values(scores + offsets), (upper - lower) / (2 * _normal(COVERAGE))
+        lower, upper = self._ends(scores + offsets, variances, self._factors(embeddings, COVERAGE))
+        return self._values(scores + offsets), (upper - lower) / (2 * normal_half_width(COVERAGE))
 
     def interval(self, queries: Vectors, coverage: float) -> tuple[Floats, Floats]:
         """Return the ends of central intervals, (m, T) each."""
         embeddings, offsets = self._split(queries)
         scores, variances = self.process.posterior(embeddings)
-        return self._ends(scores + offsets, variances, coverage)
+        return self._ends(scores + offsets, variances, self._factors(embeddings, coverage))
 
     def weights(self, query: Vectors) -> tuple[Floats, Ints, Floats]:
         """Return distances, positions and weights (of the first target) of the neighbours of one query (1, dim)."""
@@ -110,7 +114,7 @@ class WarpedKriging:
         """
         positions, scores, variances = self.process.leave_one_out()
         scores = scores + self.offsets[positions]
-        return positions, self._values(scores), *self._ends(scores, variances, coverage)
+        return positions, self._values(scores), *self._ends(scores, variances, self.calibration.among_known(coverage))
 
     def left_out_weights(self) -> Iterator[tuple[Ints, Floats]]:
         """Yield, for each position of `leave_one_out`, positions of the others and their weights for the first target."""
@@ -122,17 +126,18 @@ class WarpedKriging:
         q = embeddings.astype(np.float64)
         drawn = []
         around = self.process.around(embeddings, max(self.exact_up_to, self.n_neighbors))
-        for process, widening in zip(around, self._widening(), strict=True):
-            root = _square_root(process.covariance(q))
-            drawn.append(process.predict(q) + widening * rng.standard_normal((n, len(q))) @ root.T)
+        for process, widening in zip(around, self._widening(embeddings).T, strict=True):
+            root = widening[:, None] * _square_root(process.covariance(q))
+            drawn.append(process.predict(q) + rng.standard_normal((n, len(q))) @ root.T)
         return self._values(np.stack(drawn, axis=-1) + offsets)
 
     def standardised_errors(self, queries: Vectors, y: Floats, y_std: Floats | None) -> Floats:
-        """Return measured less estimated scores in calibrated standard deviations, (m, T)."""
+        """Return measured less estimated scores in standard deviations, calibrated as next to known ones, (m, T)."""
         embeddings, offsets = self._split(queries)
         scores, noise = score(self.warps, y, y_std)
         means, variances = self.process.posterior(embeddings)
-        return (scores - means - offsets) / np.sqrt(variances + noise) / self._widening()
+        widening = self.calibration.among_known(COVERAGE) / normal_half_width(COVERAGE)
+        return (scores - means - offsets) / np.sqrt(variances + noise) / widening
 
     def _scores(self, y: Floats, y_std: Floats | None, prior: Vectors | None) -> tuple[Floats, Floats]:
         """Return what the trend leaves of the scores of architectures that become known, and their variances, (n, T) each."""
@@ -151,21 +156,19 @@ class WarpedKriging:
         """Return the values of scores (..., T)."""
         return np.stack([warp.inverse(scores[..., t]) for t, warp in enumerate(self.warps)], axis=-1)
 
-    def _ends(self, scores: Floats, variances: Floats, coverage: float) -> tuple[Floats, Floats]:
-        if not 0 < coverage < 1:
-            raise InvalidOptionError(f"coverage must be between 0 and 1, got {coverage!r}")
-        half = np.sqrt(variances) * self._factors(coverage)
+    def _ends(self, scores: Floats, variances: Floats, factors: Floats) -> tuple[Floats, Floats]:
+        half = np.sqrt(variances) * factors
         return self._values(scores - half), self._values(scores + half)
 
-    def _factors(self, coverage: float) -> Floats:
-        """Return how many standard deviations cover that share, (T,): leave-one-out residuals and a normal prior."""
-        n = len(self.residuals)
-        observed = np.quantile(self.residuals, min(1.0, coverage * (1 + 1 / n)), axis=0)
-        return (n * observed + PRIOR_LABELS * _normal(coverage)) / (n + PRIOR_LABELS) * np.sqrt(1 + LEARNED / n)
+    def _factors(self, embeddings: Vectors, coverage: float) -> Floats:
+        """Return how many standard deviations of queries cover that share, (m, T)."""
+        if not 0 < coverage < 1:
+            raise InvalidOptionError(f"coverage must be between 0 and 1, got {coverage!r}")
+        return self.calibration.factors(coverage, self.index.search(embeddings, 1)[0][:, 0].astype(np.float64))
 
-    def _widening(self) -> Floats:
-        """Return what standard deviations are multiplied by to be calibrated, (T,)."""
-        return self._factors(COVERAGE) / _normal(COVERAGE)
+    def _widening(self, embeddings: Vectors) -> Floats:
+        """Return what standard deviations of queries are multiplied by to be calibrated, (m, T)."""
+        return self._factors(embeddings, COVERAGE) / normal_half_width(COVERAGE)
 
 
 def score(warps: Sequence[Warp], y: Floats, y_std: Floats | None) -> tuple[Floats, Floats]:
@@ -175,12 +178,6 @@ def score(warps: Sequence[Warp], y: Floats, y_std: Floats | None) -> tuple[Float
         return scores, np.zeros_like(scores)
     spreads = [warp.spread(column, std) for warp, column, std in zip(warps, y.T, y_std.T, strict=True)]
     return scores, np.square(np.column_stack(spreads))
-
-
-@cache
-def _normal(coverage: float) -> float:
-    """Return half the width of the standard normal distribution's central interval."""
-    return float(norm.ppf((1 + coverage) / 2))
 
 
 def _square_root(covariance: Floats) -> Floats:
