@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 from scipy.stats import norm
-from sklearn.base import clone
 
 from emprox.encoders.kernel import JITTER, draw
 from emprox.errors import InvalidOptionError
@@ -35,6 +34,8 @@ PriorEstimator: TypeAlias = "str | ArchitectureRegressor | None"
 """Text form of an estimator that ranks without labels, such as ``universal``, or one; None for no prior."""
 MEAN, STD = 0.6, 0.3
 """Normal prior of the slope of the trend, both in standard deviations: how well other families' knowledge tells a new one."""
+DOUBT = 1 / 15
+"""What each label takes off the logarithm of the odds for the trend: likelihoods of scores say too much for one."""
 REFERENCES = 500
 """Architectures of the family over which the prior's estimates are standardised."""
 FURTHEST = 5.0
@@ -79,7 +80,7 @@ class Prior:
         if isinstance(given, str):
             estimator = make_estimator(given, **options, **({"source": source} if takes_option(given, "source") else {}))
         else:
-            estimator = clone(given).set_params(**options)
+            estimator = type(given)(**given.get_params(deep=False) | options)  # clone would copy the tables of its source
         if estimator.needs_labels:
             raise InvalidOptionError(
                 f"prior={given!r} learns from labels of the target; a prior ranks without, such as 'universal', 'size' or 'gnn'"
@@ -146,7 +147,8 @@ def learn_trend(
 
     The slope has a normal prior and is what the labels make of it, under the kernels of the embedding (Rasmussen and
     Williams 2006, section 2.7). A model with a trend and one without each estimate every known score from the others; the
-    likelihood of what is left says how far the trend is trusted, and mean and variance of the prior are scaled by that.
+    likelihood of what is left, less a doubt for each label, says how far the trend is trusted, and mean and variance of the
+    prior are scaled by that.
 
     Parameters
     ----------
@@ -164,7 +166,7 @@ def learn_trend(
 
     none = np.zeros(scores.shape[1])
     (_, _, without), (_, _, with_trend) = trusting(none), trusting(none + 1)
-    trust = expit(with_trend - without)
+    trust = expit(with_trend - without - DOUBT * len(scores))
     learned, slopes, _ = trusting(trust)
     return learned, Trend(slopes, trust, float(prior.mean(dtype=np.float64)))
 
