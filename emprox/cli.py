@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from emprox.cli_candidates import estimated, fitted_without_model, warn_of_unlike
+from emprox.cli_candidates import estimated, fitted_without_model
 from emprox.cli_demo import best_held_out, fit_split, write_demo
 from emprox.cli_engine import AddressOption, EngineOption, JobsOption
 from emprox.cli_proxies import proxies
@@ -154,7 +154,6 @@ def estimate(
     else:
         fitted = _opened(load(model), input_shape)
     rows = estimated(fitted, given, sample, seed, top, where)
-    warn_of_unlike(fitted, rows)
     if as_json:
         sys.stdout.write(_json(rows) + "\n")
     elif as_csv:

@@ -16,10 +16,11 @@ from emprox.errors import InvalidDataError, InvalidOptionError, StorageError
 
 if TYPE_CHECKING:
     from emprox.estimators import ArchitectureRegressor, EmProx
+    from emprox.estimators.ranking import Estimate
     from emprox.parallel import Engine
     from emprox.spaces import ArchitectureFamily
 
-__all__ = ["estimated", "fitted_without_model", "read_lines", "warn_of_unlike"]
+__all__ = ["estimated", "fitted_without_model", "read_lines"]
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -27,7 +28,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 def estimated(
     fitted: ArchitectureRegressor, candidates: list[str], sample: int | None, seed: int, top: int | None, engine: Engine
 ) -> list[dict[str, Any]]:
-    """Return a row for each estimate: of candidates that are given, or drawn."""
+    """Return a row for each estimate, of candidates that are given, or drawn; warn of those that are unlike all that is known."""
     from emprox.estimators.ranking import estimate_many, estimate_samples
 
     if (sample is None) == (not candidates):
@@ -41,6 +42,7 @@ def estimated(
             found = estimate_samples(fitted, sample, seed=seed, **options)
         else:
             found = estimate_many(fitted, _texts(candidates, fitted.space_), **options)
+    _warn_of_unlike(found)
     return [
         {"architecture": each.architecture, "estimate": each.estimate, **({"std": each.std} if fitted.has_std else {})}
         for each in found
@@ -84,21 +86,16 @@ def fitted_without_model(
     return fitted
 
 
-def warn_of_unlike(fitted: ArchitectureRegressor, rows: list[dict[str, Any]]) -> None:
+def _warn_of_unlike(estimates: list[Estimate]) -> None:
     """Say on standard error which candidates are unlike all that is known, and what is nearest to the furthest of them."""
-    from emprox.estimators import EmProx
-
-    if not isinstance(fitted, EmProx):
-        return
-    unlike = fitted.unlike_known([row["architecture"] for row in rows])
+    unlike = {each.architecture: each.unlike for each in estimates if each.unlike is not None}
     if not unlike:
         return
-    furthest = max(unlike, key=lambda i: unlike[i][1])
-    nearest, distance = unlike[furthest]
+    furthest, (nearest, distance) = max(unlike.items(), key=lambda item: item[1][1])
     err.print(
-        f"warning: {len(unlike)} of {len(rows)} are further from all measured architectures than any of those is from another, "
-        f"so that their estimates are extrapolations; the furthest is {rows[furthest]['architecture']}, {distance:.3g} from the "
-        f"nearest measured, {fitted.space_.label(nearest)}",
+        f"warning: {len(unlike)} of {len(estimates)} are further from all measured architectures than any of those is from "
+        f"another, so that their estimates are extrapolations; the furthest is {furthest}, {distance:.3g} from the nearest "
+        f"measured, {nearest}",
         markup=False,
     )
 

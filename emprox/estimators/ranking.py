@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emprox.estimators.explaining import Explaining
 from emprox.parallel import Engine, run
 from emprox.spaces import get_space
 from emprox.validation import check_at_least
@@ -36,6 +37,8 @@ class Estimate:
     estimate: float
     std: float | None = None
     """None where the estimator gives none."""
+    unlike: tuple[str, float] | None = None
+    """The nearest known architecture and its distance where all known ones are far (`EmProx.unlike_known`)."""
 
 
 def estimate_many(
@@ -157,8 +160,10 @@ def _chunks(candidates: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
 
 def _estimate_chunk(task: tuple[int, list[str]], shared: tuple[ArchitectureRegressor, int | None]) -> Part:
     (start, texts), (estimator, top) = task, shared
-    found = _estimated(estimator, start, texts, texts)
-    return len(texts), found if top is None else best(found, top)
+    architectures = estimator._read(texts)
+    found = _estimated(estimator, start, texts, architectures)
+    kept = found if top is None else best(found, top)
+    return len(texts), _compared(estimator, kept, [architectures[each.position - start] for each in kept])
 
 
 def _estimate_sample(chunks: range, shared: tuple[ArchitectureRegressor, int, int, int, int]) -> Part:
@@ -168,7 +173,16 @@ def _estimate_sample(chunks: range, shared: tuple[ArchitectureRegressor, int, in
         drawn = get_space(estimator.space_).sample(np.random.default_rng([seed, number]), min(size, n - start))
         kept += _estimated(estimator, start, [str(each) for each in drawn], drawn)
         kept, count = best(_distinct(kept), top), count + len(drawn)
-    return count, kept
+    return count, _compared(estimator, kept, [each.architecture for each in kept])
+
+
+def _compared(estimator: ArchitectureRegressor, estimates: list[Estimate], architectures: list[Any]) -> list[Estimate]:
+    """Return estimates that say what is nearest where all that is known is far, if the estimator can say."""
+    if not isinstance(estimator, Explaining):
+        return estimates
+    unlike = estimator.unlike_known(architectures)
+    named = {i: (estimator.space_.label(nearest), distance) for i, (nearest, distance) in unlike.items()}
+    return [replace(each, unlike=named.get(i)) for i, each in enumerate(estimates)]
 
 
 def _estimated(estimator: ArchitectureRegressor, start: int, texts: list[str], architectures: list[Any]) -> list[Estimate]:

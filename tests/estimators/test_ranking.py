@@ -55,6 +55,22 @@ def test_the_best_of_samples_are_those_of_everything_drawn_each_once(model: EmPr
     assert all(drawn.index(each.architecture) == each.position for each in found)
 
 
+def test_estimates_far_from_all_known_say_what_is_nearest() -> None:
+    """Of a file, where only the best are kept, and of samples."""
+    alike = [a for a in SPACE.sample(np.random.default_rng(0), 300) if a.spec[0] == 2 and a.spec[5] == 2]
+    model = EmProx().fit(alike[1:], np.arange(len(alike) - 1.0))
+    texts = [str(alike[0]), "nasbench201:|avg_pool_3x3~0|+|none~0|none~1|+|none~0|none~1|avg_pool_3x3~2|"]
+    expected = model.unlike_known(texts)
+    assert list(expected) == [1]
+    nearest, distance = expected[1]
+    for found in (estimate_many(model, texts), estimate_many(model, texts, top=2)):
+        unlike = {each.architecture: each.unlike for each in found}
+        assert unlike == {texts[0]: None, texts[1]: (SPACE.label(nearest), distance)}
+    samples = estimate_samples(model, 400, top=50)
+    far = model.unlike_known([each.architecture for each in samples])
+    assert {i for i, each in enumerate(samples) if each.unlike} == set(far) != set()
+
+
 def test_an_estimator_without_standard_deviation() -> None:
     from emprox.estimators import make_estimator
 
