@@ -34,6 +34,9 @@ ATTRIBUTES = (
 """Numbers of each node, scaled to about 1."""
 FOLDED = ("norm", "activation")
 """Kinds that follow their layer almost everywhere; without them graphs have half the nodes."""
+MOST_WIRES = 4096
+"""A node stays if folding it leaves more wires: where a block adds to a sum what it takes from it twice, as in PoolFormer, they
+double with every block."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class GraphArrays:
                 f"{'with' if graph.attributes else 'without'} attributes; use space.to_graph(architecture, 'network')"
             )
         for kind in FOLDED:
-            graph = graph.contracted(kind)
+            graph = graph.contracted(kind, MOST_WIRES)
         kinds = [number[kind_of(kind, node)] for kind, node in zip(graph.kinds, graph.attributes, strict=True)]
         numbers = [_numbers(node) for node in graph.attributes]
         edges = np.array(graph.edges, dtype=np.int64).reshape(-1, 2).T

@@ -103,11 +103,12 @@ class ComputationGraph:
         _, out = self.neighbours
         return self._keep([node for node, k in enumerate(self.kinds) if k != kind or not self._all_sum(out[node])])
 
-    def contracted(self, kind: str) -> ComputationGraph:
+    def contracted(self, kind: str, most: int | None = None) -> ComputationGraph:
         """Return the graph with the nodes of a kind that changes nothing (``skip_connect``) replaced by wires.
 
         Wires multiply: a contracted node with m edges from a and n edges to b leaves m * n edges from a to b. A node that
-        sums several inputs for a target that takes its inputs one by one is no wire and stays.
+        sums several inputs for a target that takes its inputs one by one is no wire and stays, and so does one that would
+        leave more than `most` wires, if that is given.
         """
         if kind not in self.kinds:
             return self
@@ -115,7 +116,10 @@ class ComputationGraph:
         dropped = set()
         made = 0
         for node in [node for node, k in enumerate(self.kinds) if k == kind]:
-            if sum(into[node].values()) != 1 and not self._all_sum(out[node]):
+            summed = sum(into[node].values())
+            if summed != 1 and not self._all_sum(out[node]):
+                continue
+            if most is not None and summed * sum(out[node].values()) > most:
                 continue
             dropped.add(node)
             made += len(into[node]) * len(out[node])

@@ -5,6 +5,7 @@ from emprox.encodings.graph_arrays import ATTRIBUTES, NODE_KINDS, GraphArrays
 from emprox.errors import InvalidArchitectureError
 from emprox.spaces import ComputationGraph, get_family, get_space
 from emprox.spaces.family import SPACES
+from emprox.spaces.primitives import NodeAttributes
 
 
 @pytest.mark.parametrize("name", SPACES.names())
@@ -37,3 +38,24 @@ def test_cell_views_are_refused() -> None:
         GraphArrays.from_graph(get_space("nasbench201").to_graph(cell, "cell"))
     with pytest.raises(InvalidArchitectureError, match="without attributes"):
         GraphArrays.from_graph(ComputationGraph(("input", "conv", "output"), ((0, 1), (1, 2))))
+
+
+def test_wires_that_double_with_every_block_stay_few() -> None:
+    """x + pool(norm(x)) - norm(x), as PoolFormer has it: a folded norm leaves twice the wires that lead to it."""
+    kinds, edges, summed = ["input"], [], [0]
+    for _ in range(40):
+        norm, pool = len(kinds), len(kinds) + 1
+        kinds += ["norm", "pool"]
+        edges += [*((node, norm) for node in summed), (norm, pool)]
+        summed = [*summed, norm, pool]
+    kinds.append("output")
+    edges += [(node, len(kinds) - 1) for node in summed]
+    node = NodeAttributes(channels=8, size=(8, 8))
+    graph = ComputationGraph(tuple(kinds), tuple(edges), tuple(node for _ in kinds))
+    with pytest.raises(InvalidArchitectureError, match="more than"):
+        graph.contracted("norm")
+    arrays = GraphArrays.from_graph(graph)
+    assert arrays.edges.shape[1] < 50_000
+    assert 0 < (arrays.kinds == NODE_KINDS.index("norm")).sum() < 40
+    few = ComputationGraph(("input", "norm", "pool", "output"), ((0, 1), (1, 2), (1, 3), (2, 3)), (node,) * 4)
+    assert NODE_KINDS.index("norm") not in GraphArrays.from_graph(few).kinds
