@@ -10,11 +10,13 @@ from typing import Any
 import yaml
 from evidence import Results, claim, compared, interval, mean, spread
 
+from emprox.encoders.gnn import PUBLISHED
 from emprox.report.numbers import fixed
 
-CONFIG = "han2023_transfer"
+CONFIG, ABLATION = "han2023_transfer", "han2023_ablation"
 METHOD, NETWORK, RANDOM, TARGET_ONLY = "cl-paper", "gnn", "gnn:pretraining=random", "emprox"
 PROXIES = ("zerocost:proxy=synflow", "zerocost:proxy=jacov")
+TERMS = "cl-paper:terms="
 TEXT = """## The second paper
 
 Han, Mills et al., *A General-Purpose Transferable Predictor for Neural Architecture Search*, SDM 2023, arXiv 2302.10835.
@@ -24,7 +26,14 @@ Published figures are of other populations, so that they orient and do not compa
 
 {tables}
 
-{claims}"""
+{claims}
+
+### What each term of the training without labels brings
+
+`python benchmarks/run.py benchmarks/configs/han2023_ablation.yaml --tables-root DIR`; Spearman, mean (sd), and paired differences
+from `{terms}{published}`, the published terms.
+
+{ablation}"""
 
 
 def second_paper(results: Path) -> str:
@@ -32,9 +41,7 @@ def second_paper(results: Path) -> str:
     config = yaml.safe_load((Path(__file__).parent / "configs" / f"{CONFIG}.yaml").read_text())
     families = {}
     for table in config["tables"]:
-        file = results / CONFIG / f"{table.replace(':', '-')}.json"
-        rows = json.loads(file.read_text())["results"] if file.exists() else []
-        families[table] = Results(table, rows)
+        families[table] = read(results / CONFIG, table)
     tables = [family_table(table, config["tables"][table], [*config["estimators"]], families[table]) for table in families]
     protocol = config["protocol"]
     return TEXT.format(
@@ -42,7 +49,16 @@ def second_paper(results: Path) -> str:
         trainings=protocol["trainings"],
         tables="\n\n".join(tables),
         claims="\n\n".join([above_proxies(families), above_network(families), above_controls(families)]),
+        terms=TERMS,
+        published=PUBLISHED,
+        ablation="\n\n".join(ablation(results)),
     )
+
+
+def read(folder: Path, table: str) -> Results:
+    """Return what was measured on a table, which may be nothing."""
+    file = folder / f"{table.replace(':', '-')}.json"
+    return Results(table, json.loads(file.read_text())["results"] if file.exists() else [])
 
 
 def family_table(table: str, facts: dict[str, Any], estimators: list[str], found: Results) -> str:
@@ -62,6 +78,29 @@ def family_table(table: str, facts: dict[str, Any], estimators: list[str], found
         if any(cells) or name in published:
             lines.append(f"| `{name}` | {' | '.join(cells)} | {as_published(published.get(name))} |")
     return "\n".join(lines)
+
+
+def ablation(results: Path) -> Iterator[str]:
+    """Yield for each table the rank correlations of each choice of terms, and what it adds to the published ones."""
+    config = yaml.safe_load((Path(__file__).parent / "configs" / f"{ABLATION}.yaml").read_text())
+    for table in config["tables"]:
+        found = read(results / ABLATION, table)
+        if not found.rows:
+            yield f"**{table}**: not measured yet."
+            continue
+        head = [f"**{table}**", "", f"| | {' | '.join(map(str, found.sizes))} |", f"|---|{'---|' * len(found.sizes)}"]
+        yield "\n".join([*head, *(ablation_line(found, name) for name in config["estimators"])])
+
+
+def ablation_line(found: Results, name: str) -> str:
+    cells = []
+    for size in found.sizes:
+        values = found.values(name, size, "spearman").values()
+        gap = found.difference(name, TERMS + PUBLISHED, size, "spearman")
+        is_term = name.startswith(TERMS) and name != TERMS + PUBLISHED
+        beside = f", {interval(gap)}" if is_term and gap else ""
+        cells.append(f"{fixed(mean(values))} ({fixed(spread(values))}){beside}" if values else "")
+    return f"| `{name.removeprefix(TERMS)}` | {' | '.join(cells)} |"
 
 
 def above_proxies(families: dict[str, Results]) -> str:

@@ -86,17 +86,17 @@ def test_reproduction_is_judged_in_standard_errors(script: ModuleType, tmp_path:
     assert lines["seminas"].endswith("as the released code.")
 
 
-def transfers(folder: Path, levels: dict[str, dict[str, float]]) -> None:
+def transfers(folder: Path, levels: dict[str, dict[str, float]], config: str = "han2023_transfer") -> None:
     """Write invented rank correlations of the second paper's tables, five trials with equal noise."""
     noise = np.random.default_rng(0).normal(0, 0.01, 5)
-    (folder / "han2023_transfer").mkdir()
+    (folder / config).mkdir()
     for table, estimators in levels.items():
         rows = [
             {"estimator": name, "train_size": 50, "trial": trial, "spearman": level + noise[trial] + 0.001 * (trial % 2)}
             for name, level in estimators.items()
             for trial in range(5)
         ]
-        (folder / "han2023_transfer" / f"{table}.json").write_text(json.dumps({"results": rows}))
+        (folder / config / f"{table}.json").write_text(json.dumps({"results": rows}))
 
 
 def test_second_paper(script: ModuleType, tmp_path: Path) -> None:
@@ -112,8 +112,17 @@ def test_second_paper(script: ModuleType, tmp_path: Path) -> None:
     assert re.search(r"\| `cl-paper` \| \.80\d \(\.0\d\d\) \| \.553 ± \.090 \|", page)
 
 
+def test_what_each_term_brings(script: ModuleType, tmp_path: Path) -> None:
+    terms = "cl-paper:terms=contrastive"
+    transfers(tmp_path, {"nasbench101": {f"{terms}+spectral": 0.8, terms: 0.6, "size": 0.7}}, "han2023_ablation")
+    page = results(script, tmp_path, {"nao": 0.5}, {}).partition("### What each term")[2]
+    assert re.search(r"\| `contrastive\+spectral` \| \.80\d \(\.0\d\d\) \|", page)
+    assert re.search(r"\| `contrastive` \| \.60\d \(\.0\d\d\), -0\.200 \[-0\.200, -0\.200\] \|", page)
+    assert re.search(r"\| `size` \| \.70\d \(\.0\d\d\) \|", page)
+
+
 def test_second_paper_when_something_is_missing(script: ModuleType, tmp_path: Path) -> None:
     transfers(tmp_path, {"nasbench101": {"cl-paper": 0.8, "gnn": 0.7}})
     page = results(script, tmp_path, {"nao": 0.5}, {})
-    assert page.count("**: not measured yet.") == 4
+    assert page.count("**: not measured yet.") == 4 + 2  # families, tables of the ablation
     assert page.count("not measured yet on all") == 2
