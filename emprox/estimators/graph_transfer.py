@@ -299,14 +299,11 @@ class GraphTransfer(ArchitectureRegressor):
         )
 
     def _tuned(self, scores: Tensor) -> Predictor:
-        """Return the network fine-tuned on the scores (n,) of the known architectures; random encoders stay as they are.
-
-        Weights are averaged over the second half of the passes (Izmailov et al., UAI 2018).
-        """
+        """Return the network tuned on scores (n,), weights averaged over half the passes (Izmailov et al., UAI 2018)."""
         graphs = [prepared(architecture) for architecture in self.architectures_]
         precision = self._precision()
         weights = torch.ones(len(graphs)) if precision is None else torch.from_numpy(precision / precision.mean()).float()
-        network, frozen = deepcopy(self.pretrained_), self.pretraining == "random"
+        network, frozen = deepcopy(self.pretrained_), self.pretraining == "random"  # a random encoder stays as it is
         embeddings = _embedded(network, graphs) if frozen else None
 
         def loss(rows: Tensor) -> Tensor:
