@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
-from evidence import Results, claim, compared, interval, mean, spread
+from evidence import Results, cell, claim, compared, interval, read
 
 from emprox.encoders.gnn import PUBLISHED
 from emprox.report.numbers import fixed
@@ -55,12 +54,6 @@ def second_paper(results: Path) -> str:
     )
 
 
-def read(folder: Path, table: str) -> Results:
-    """Return what was measured on a table, which may be nothing."""
-    file = folder / f"{table.replace(':', '-')}.json"
-    return Results(table, json.loads(file.read_text())["results"] if file.exists() else [])
-
-
 def family_table(table: str, facts: dict[str, Any], estimators: list[str], found: Results) -> str:
     """Return the rank correlations of all estimators at all numbers of labels, and what was published."""
     if not found.rows:
@@ -73,8 +66,7 @@ def family_table(table: str, facts: dict[str, Any], estimators: list[str], found
         f"|---|{'---|' * (len(found.sizes) + 1)}",
     ]
     for name in [*estimators, *[name for name in published if name not in estimators]]:
-        measured = [found.values(name, size, "spearman") for size in found.sizes]
-        cells = [f"{fixed(mean(values.values()))} ({fixed(spread(values.values()))})" if values else "" for values in measured]
+        cells = [cell(found, name, size, "spearman") for size in found.sizes]
         if any(cells) or name in published:
             lines.append(f"| `{name}` | {' | '.join(cells)} | {as_published(published.get(name))} |")
     return "\n".join(lines)
@@ -95,11 +87,10 @@ def ablation(results: Path) -> Iterator[str]:
 def ablation_line(found: Results, name: str) -> str:
     cells = []
     for size in found.sizes:
-        values = found.values(name, size, "spearman").values()
         gap = found.difference(name, TERMS + PUBLISHED, size, "spearman")
         is_term = name.startswith(TERMS) and name != TERMS + PUBLISHED
         beside = f", {interval(gap)}" if is_term and gap else ""
-        cells.append(f"{fixed(mean(values))} ({fixed(spread(values))}){beside}" if values else "")
+        cells.append(cell(found, name, size, "spearman") + beside)
     return f"| `{name.removeprefix(TERMS)}` | {' | '.join(cells)} |"
 
 

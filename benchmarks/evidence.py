@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from emprox.report import Difference, paired_difference
+from emprox.report.numbers import fixed
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,18 @@ class Results:
         one, two = self.values(first, size, metric), self.values(second, size, metric)
         trials = sorted(one.keys() & two.keys())
         return paired_difference([one[t] for t in trials], [two[t] for t in trials]) if len(trials) > 1 else None
+
+
+def read(folder: Path, table: str, title: str | None = None) -> Results:
+    """Return what was measured on a table of one config's folder, which may be nothing."""
+    file = folder / f"{table.replace(':', '-')}.json"
+    return Results(title or table, json.loads(file.read_text())["results"] if file.exists() else [])
+
+
+def cell(results: Results, estimator: str, size: int, metric: str) -> str:
+    """Return mean and spread over trials, empty where it was not measured."""
+    values = results.values(estimator, size, metric).values()
+    return f"{fixed(mean(values))} ({fixed(spread(values))})" if values else ""
 
 
 def claim(text: str, verdict: str, lines: list[str]) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import yaml
-from evidence import Results, interval, mean, spread
+from evidence import Results, cell, interval, mean, read
 
 from emprox.report import paired_difference
 from emprox.report.numbers import fixed
@@ -25,9 +24,8 @@ def families(results: Path) -> dict[str, Results]:
     config = yaml.safe_load((HERE / "configs" / f"{CONFIG}.yaml").read_text())
     found = {}
     for table in config["tables"]:
-        file = results / CONFIG / f"{table.replace(':', '-')}.json"
         name = table.partition(":")[0]
-        found[name] = Results(name, json.loads(file.read_text())["results"] if file.exists() else [])
+        found[name] = read(results / CONFIG, table, name)
     return found
 
 
@@ -35,10 +33,10 @@ def without_labels(found: dict[str, Results]) -> list[str]:
     """Return the table of rank correlations where nothing is labelled, and of their mean over families."""
     lines = [f"| Spearman, no labels | {' | '.join(found)} |", f"|---|{'---|' * len(found)}"]
     for name in (*LABEL_FREE, PUBLISHED, "universal"):
-        cells = [spearman(each, name, 0) for each in found.values()]
+        cells = [cell(each, name, 0, "spearman") for each in found.values()]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     best = [(each, best_proxy(each)) for each in found.values()]
-    cells = [f"{name.partition('=')[2]} {spearman(each, name, 0)}".strip() for each, name in best]
+    cells = [f"{name.partition('=')[2]} {cell(each, name, 0, 'spearman')}".strip() for each, name in best]
     return [*lines[:-1], f"| the best proxy of each, in hindsight | {' | '.join(cells)} |", lines[-1]]
 
 
@@ -46,12 +44,6 @@ def best_proxy(results: Results) -> str:
     """Return the zero-cost proxy that ranks this family best, empty where none was measured."""
     proxies = [name for name in results.estimators if name.startswith("zerocost:")]
     return max(proxies, key=lambda name: results.mean(name, 0, "spearman"), default="")
-
-
-def spearman(results: Results, name: str, size: int) -> str:
-    """Return mean and spread over trials, empty where it was not measured."""
-    values = results.values(name, size, "spearman").values()
-    return f"{fixed(mean(values))} ({fixed(spread(values))})" if values else ""
 
 
 def means(found: dict[str, Results], other: str) -> str:
@@ -75,7 +67,7 @@ def with_labels(found: dict[str, Results]) -> list[str]:
     lines = [f"| Spearman | | {' | '.join(f'{size} labels' for size in sizes)} |", f"|---|---|{'---|' * len(sizes)}"]
     for name, each in found.items():
         for estimator in (PUBLISHED, TARGET_ONLY, PRIOR):
-            cells = [spearman(each, estimator, size) for size in sizes]
+            cells = [cell(each, estimator, size, "spearman") for size in sizes]
             lines.append(f"| {name} | `{estimator}` | {' | '.join(cells)} |")
         gaps = [interval(gap) if (gap := each.difference(PRIOR, TARGET_ONLY, size, "spearman")) else "" for size in sizes]
         lines.append(f"| | difference, 95 % | {' | '.join(gaps)} |")
