@@ -36,6 +36,7 @@ class Explaining(ArchitectureRegressor):
     index_: EmbeddingIndex
     n_neighbors: int
     known_prior_: NDArray[np.float32]
+    _furthest: tuple[EmbeddingIndex, int, float] | None = None
 
     def kneighbors(
         self, architectures: Iterable[Any], n_neighbors: int | None = None
@@ -47,7 +48,7 @@ class Explaining(ArchitectureRegressor):
     def unlike_known(self, architectures: Iterable[Any]) -> dict[int, tuple[Architecture, float]]:
         """Return the architectures that are further from all known ones than any of those is from the nearest other.
 
-        Estimates of these are extrapolations. Costs a search for each, and for at most `COMPARED` of the known.
+        Estimates of these are extrapolations. Costs a search for each, and the first time for at most `COMPARED` of the known.
 
         Returns
         -------
@@ -56,11 +57,16 @@ class Explaining(ArchitectureRegressor):
         """
         if len(self.y_) < 2:
             return {}
-        some = self.index_.reconstruct(draw(len(self.y_), COMPARED))
-        distances, _ = self.index_.search(some, 2)
         nearest, positions = self.kneighbors(architectures, 1)
-        is_far = nearest[:, 0] > distances[:, 1].max()
+        is_far = nearest[:, 0] > self._furthest_known()
         return {int(i): (self.architectures_[positions[i, 0]], float(nearest[i, 0])) for i in np.flatnonzero(is_far)}
+
+    def _furthest_known(self) -> float:
+        """Return the largest distance from a known architecture to the nearest other, kept while no more are known."""
+        if self._furthest is None or self._furthest[0] is not self.index_ or self._furthest[1] != len(self.y_):
+            some = self.index_.reconstruct(draw(len(self.y_), COMPARED))
+            self._furthest = self.index_, len(self.y_), float(self.index_.search(some, 2)[0][:, 1].max())
+        return self._furthest[2]
 
     def explain(self, architecture: Any, n_shown: int = SHOWN) -> dict[str, Any]:
         """Return the estimate of one architecture and the neighbours it is made of, by decreasing size of weight.
