@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -11,12 +12,15 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
+pytestmark = pytest.mark.xdist_group("package")
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    output = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(output), str(REPOSITORY)]
+    """Built from a copy: setuptools makes and removes folders in the tree it builds, which other tests read meanwhile."""
+    source, output = tmp_path_factory.mktemp("source") / "emprox", tmp_path_factory.mktemp("dist")
+    shutil.copytree(REPOSITORY, source, ignore=shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist", "site"))
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(output), str(source)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return {"wheel": next(output.glob("*.whl")), "sdist": next(output.glob("*.tar.gz"))}
