@@ -52,7 +52,7 @@ def search(
     address: AddressOption = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds of one evaluation, after which it has failed.")] = None,
     runs: Annotated[int, typer.Option(min=1, help="Searches, with seeds from --seed on.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of the first search.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first search.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the histories in the folder.")] = False,
     tables_root: Annotated[Path | None, typer.Option(help="Folder of downloaded tables.")] = None,
 ) -> None:
@@ -86,7 +86,7 @@ def search(
     limits = [str(each) for each in (*pool.bounds, *goals.bounds)]
     wanted = {o.name: "large" if o.larger_is_better else "small" for o in goals.objectives}
     files = [output / f"history-{number}.jsonl" for number in range(seed, seed + runs)]
-    taken = [file for file in (*files, output / RESULT) if file.exists()]
+    taken = [file for file in (*files, output / RESULT) if file.exists() and file.stat().st_size]
     if taken and not resume:
         raise StorageError(f"{taken[0]} is there; go on with it by --resume, or choose another folder")
     searches: list[tuple[Search, float]] = []

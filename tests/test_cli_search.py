@@ -165,3 +165,15 @@ def test_wrong_calls_say_what_is_wrong(arguments: tuple[object, ...], words: str
 
 def test_a_table_of_another_space(here: Path) -> None:
     fails(call("search", "darts", "--table", "bundled", "--evaluations", 5, "-o", "out"), "architectures of nasbench201")
+
+
+def test_a_call_that_was_wrong_leaves_room_for_the_right_one(here: Path) -> None:
+    fails(call(*SIMULATED[:-2], "--evaluations", 3, "--method", "guided:foo=1", "-o", "out"), "no option 'foo'")
+    fails(call("search", "nasbench201", "--objective", "no_such:train", "--evaluations", 3, "-o", "out"), "no_such")
+    succeeds("search", "nasbench201", "--objective", "my_objective:train", "--method", "random", "--evaluations", 3, "-o", "out")
+    assert call(*SIMULATED, "--seed", -1, "-o", "negative").exit_code == 2
+
+
+def test_a_bound_that_no_row_keeps(here: Path) -> None:
+    succeeds(*SIMULATED, "--bound", "val_accuracy>=200", "-o", "out")
+    assert read_result(here / "out" / "result.json")["best_known"] is None

@@ -120,6 +120,12 @@ class Goals:
         """1 for an objective to be large and -1 for one to be small, (m,)."""
         return np.array([1.0 if objective.larger_is_better else -1.0 for objective in self.objectives])
 
+    @property
+    def directions(self) -> dict[str, float]:
+        """1 for each value that has to be large, as an objective or by a bound, and -1 for one that has to be small, by name."""
+        of_bounds = {bound.name: -1.0 if bound.is_upper else 1.0 for bound in self.bounds}
+        return of_bounds | {o.name: sign for o, sign in zip(self.objectives, self.signs.tolist(), strict=True)}
+
     def check(self, values: Any) -> dict[str, float]:
         """Return what an evaluation returned as numbers by name; one number is the first objective.
 

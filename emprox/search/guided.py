@@ -119,8 +119,7 @@ class GuidedEvolution(Search):
         super().__init__(space, **options)
         if self.acquisition == "ei" and len(self.goals.objectives) > 1:
             raise InvalidOptionError("acquisition 'ei' is for one objective; use 'ucb', 'mean' or 'thompson' with several")
-        signs = {objective.name: sign for objective, sign in zip(self.goals.objectives, self.goals.signs, strict=True)}
-        learned = {name: signs.get(name, 1.0) for name in self.goals.names if name not in self.pool.known_names}
+        learned = {name: sign for name, sign in self.goals.directions.items() if name not in self.pool.known_names}
         self.surrogate = Surrogate(self.estimator, learned, self.pool, n_initial, growth, self.random_state)
 
     def _propose(self, n: int, taken: Collection[str], pending: Sequence[Architecture]) -> list[Proposal]:
@@ -181,7 +180,9 @@ class GuidedEvolution(Search):
         """Return whom to ask for one objective: the most promising, different from each other and from those pending."""
         estimate, sign = believed[self.goals.objectives[0].name], self.goals.signs[0]
         if self.acquisition == "ei" and estimate.std is not None:
-            best = self.goals.signed([trial.values for trial in self.history.valid if trial.values is not None]).max()
+            known = [trial.values for trial in self.history.valid if trial.values is not None]
+            within = [values for values, excess in zip(known, self.goals.excess(known), strict=True) if excess == 0]
+            best = self.goals.signed(within or known).max()
             scores = expected_improvement(sign * estimate.mean, estimate.std, float(best))[None]
         else:
             scores = self._drawn(candidates, believed, n if self.acquisition == "thompson" else 1)[..., 0]

@@ -72,7 +72,8 @@ class History(Sequence[Trial]):
         File of JSON lines. One that is there is read and continued; a last line that was cut in the middle is dropped. While the
         history is open no other process can open the file.
     facts : mapping, optional
-        What must be the same when the file is continued: space, goals, method, seed.
+        What must be the same when the file is continued: space, goals, method, seed. Written with the first trial, so that a
+        search that asked nothing leaves an empty file.
 
     Raises
     ------
@@ -119,7 +120,8 @@ class History(Sequence[Trial]):
     def append(self, trial: Trial, state: Any = None) -> None:
         """Add a trial; when this returns it is on the disk."""
         if self._file is not None:
-            self._write(trial.to_json() | {"state": state})
+            head = [] if self._file.tell() else [{"format": FORMAT, "facts": self.facts}]
+            self._write([*head, trial.to_json() | {"state": state}])
         self._keep(trial, state)
 
     def close(self) -> None:
@@ -147,8 +149,6 @@ class History(Sequence[Trial]):
             self._file = path.open("r+b" if path.exists() else "xb")
             self._file.truncate(len(whole))
             self._file.seek(len(whole))
-            if not whole:
-                self._write({"format": FORMAT, "facts": self.facts})
         except Timeout as error:
             self._lock = None
             raise StorageError(f"{path} is being written by another search; wait for it or choose another place") from error
@@ -186,12 +186,12 @@ class History(Sequence[Trial]):
             raise InvalidOptionError(f"{path} belongs to another search: it has {there}, asked for is {asked}")
         self.facts = expected
 
-    def _write(self, line: Mapping[str, Any]) -> None:
-        """Add a line as a whole; what a full disk has left of it is taken back."""
+    def _write(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Add lines as a whole; what a full disk has left of them is taken back."""
         assert self._file is not None
         before = self._file.tell()
         try:
-            self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+            self._file.write(b"".join(json.dumps(line, allow_nan=False).encode() + b"\n" for line in lines))
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:

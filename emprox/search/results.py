@@ -148,7 +148,8 @@ def _table_values(goals: Goals, pool: TablePool) -> list[dict[str, float]]:
 def _best_known(goals: Goals, pool: Any) -> float | None:
     if len(goals.objectives) > 1 or not isinstance(pool, TablePool):
         return None
-    return float(goals.signs[0] * _within(goals, pool).max(initial=-np.inf))
+    within = _within(goals, pool)
+    return float(goals.signs[0] * within.max()) if len(within) else None
 
 
 def _reference(searches: Sequence[tuple[Search, float]]) -> Floats:

@@ -69,8 +69,10 @@ class Surrogate:
     """Trials that the estimators know."""
 
     def update(self, trials: Sequence[Trial]) -> None:
-        """Take in the trials that are due."""
+        """Take in the trials that are due; the first fit waits for one that did not fail."""
         learned = self._due(len(trials))
+        first = next((i for i, trial in enumerate(trials, start=1) if trial.values is not None), len(trials))
+        learned = max(learned, first)
         if learned != self.learned:
             self.fitted = {name: self._fit(name, trials[:learned]) for name in self.signs}
             self.learned = self.known = learned
@@ -112,5 +114,6 @@ class Surrogate:
         measured = [math.nan if trial.values is None else self.signs[name] * trial.values[name] for trial in trials]
         labels = np.array(measured, dtype=np.float64)
         worst = np.fmin.accumulate(labels)
-        worst[np.isnan(worst)] = np.nanmin(labels[: self.first]) if np.isfinite(labels[: self.first]).any() else np.nanmin(labels)
+        first = labels[: self.first] if np.isfinite(labels[: self.first]).any() else labels[np.isfinite(labels)][:1]
+        worst[np.isnan(worst)] = np.nanmin(first)
         return np.where(np.isnan(labels), worst, labels)

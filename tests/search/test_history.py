@@ -106,6 +106,10 @@ def test_a_file_belongs_to_one_search_at_a_time_and_to_one_question(tmp_path: Pa
     with pytest.raises(StorageError, match="another search"):
         History(file, FACTS)
     history.close()
+    assert file.read_bytes() == b""
+    history = History(file, FACTS)  # one that has asked nothing belongs to no search yet
+    go(make(RandomSearch, history), 1)
+    history.close()
     with pytest.raises(InvalidOptionError, match=r"'seed': 1.*'seed': 2"):
         History(file, {**FACTS, "seed": 2})
     History(file, FACTS).close()

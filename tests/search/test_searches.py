@@ -299,3 +299,42 @@ def test_bounds_on_a_table(bundled: TablePool) -> None:
     assert 0 < search.pool.size < bundled.size
     with pytest.raises(InvalidOptionError, match="no row"):
         RandomSearch(bundled.table, bounds=["params_millions<=0.0001"])
+
+
+def test_a_failure_breaks_the_bounds_that_are_learned() -> None:
+    goals = Goals.of("val_accuracy", bounds=["latency_ms<=20", "throughput>=5"])
+    search = GuidedEvolution("nasbench201", goals=goals, random_state=0, **QUICK["guided"])
+    for number in range(6):
+        (proposal,) = search.ask()
+        values = {"val_accuracy": 90 - number, "latency_ms": 10 + 10 * number, "throughput": 9 - number}
+        search.tell(proposal, **({"error": "out of memory"} if number == 3 else {"values": values}))
+    trials = list(search.history)
+    latency, throughput = (
+        search.surrogate.signs[name] * search.surrogate._labels(name, trials) for name in ("latency_ms", "throughput")
+    )
+    assert latency[3] == 30
+    assert throughput[3] == 7
+
+
+def test_expected_improvement_is_over_the_best_within_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def note(mean: Any, std: Any, best: float) -> Any:
+        asked.append(best)
+        return mean
+
+    monkeypatch.setattr("emprox.search.guided.expected_improvement", note)
+    goals = Goals.of("val_accuracy", bounds=["latency_ms<=20"])
+    search = GuidedEvolution("nasbench201", goals=goals, acquisition="ei", random_state=0, **QUICK["guided"])
+    for accuracy, latency in ((95, 50), (80, 10), (90, 21), (85, 20)):
+        search.tell(search.ask()[0], {"val_accuracy": accuracy, "latency_ms": latency})
+    search.ask()
+    assert asked == [85]
+
+
+def test_a_search_survives_first_trials_that_all_fail() -> None:
+    search = make("guided")
+    for number in range(20):
+        (proposal,) = search.ask()
+        search.tell(proposal, **({"error": "out of memory"} if number < 12 else {"values": 90.0 - number}))
+    assert search.ask()[0].belief
