@@ -359,6 +359,9 @@ class EmbeddingIndex:
             raise InvalidDataError(f"expected vectors of shape (n, {self.dim}), got {x.shape}")
         if not np.isfinite(x).all():
             raise InvalidDataError("vectors must be finite, got NaN or infinity")
+        most = np.sqrt(np.finfo(np.float32).max / (4 * self.dim))  # beyond, squared distances overflow
+        if np.abs(x).max(initial=0) > most:
+            raise InvalidDataError(f"vectors must not hold numbers beyond {most:.2g}, got {np.abs(x).max():.2g}; scale them")
         return x
 
     def _required(self, ids: ArrayLike) -> NDArray[np.int64]:

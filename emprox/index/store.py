@@ -147,7 +147,7 @@ class Store:
         StoreBusyError
             If another process writes for longer than the time limit; nothing was added.
         """
-        default = self.only_space if space is None and isinstance(architecture, str) else None
+        default = None if space is not None or isinstance(architecture, Architecture) else self.only_space
         family = infer_space([architecture], space, default)
         (read,) = as_architectures([architecture], family)
         fields = {"embedding": self._version(read.space, values), **fields}

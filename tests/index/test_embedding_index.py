@@ -126,3 +126,13 @@ def test_files_that_are_no_index(tmp_path: Path) -> None:
             EmbeddingIndex.load(tmp_path / "cut")
     with pytest.raises(StorageError, match="could not write"):
         index.save(tmp_path / "index" / "below a file")
+
+
+def test_numbers_whose_squares_overflow_are_an_error() -> None:
+    index = EmbeddingIndex(2)
+    index.add(np.eye(2))
+    with pytest.raises(InvalidDataError, match=r"beyond 6\.5e\+18, got 1e\+20; scale them"):
+        index.search([[1e20, 0]], 2)
+    distances, ids = index.search([[1e18, 0]], 2)
+    assert np.isfinite(distances).all()
+    assert sorted(ids[0]) == [0, 1]

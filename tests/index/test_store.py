@@ -108,6 +108,11 @@ class TestEntries:
         assert table.spreads["val_accuracy"].tolist() == [2.0, 2.0]
         assert table.counts["val_accuracy"].tolist() == [3, 1]
 
+    def test_what_does_not_name_its_space_belongs_to_the_only_one(self, store: Store) -> None:
+        store.add(CELLS[0], {"val_accuracy": 90.0})
+        store.add(CELLS[1].spec, {"val_accuracy": 91.0})
+        assert store.table().architectures == (CELLS[0], CELLS[1])
+
     def test_targets_measured_apart(self, store: Store) -> None:
         store.add(CELLS[0], {"val_accuracy": 90.0})
         store.add(CELLS[1], {"val_accuracy": 80.0, "latency_ms": 4.0})
