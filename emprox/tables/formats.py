@@ -86,7 +86,11 @@ def read_csv(
             before, lines = _without_comments(file)
             reader = csv.DictReader(lines, strict=True)
             header = list(reader.fieldnames or [])
+            if not header:
+                raise InvalidDataError(f"{path} has no header; its first line has to name columns, {architecture!r} among them")
             for column in (architecture, *columns):
+                if header.count(column) > 1:
+                    raise InvalidDataError(f"{path} has {header.count(column)} columns {column!r}; rename all but one")
                 if column not in header:
                     raise InvalidDataError(f"{path} has no column {column!r}; {nearest(column, header)}")
             records = [(before + reader.line_num, record) for record in reader]
@@ -116,6 +120,8 @@ def _read_row(
     path: Path, line: int, record: dict[str, str], space: ArchitectureFamily, architecture: str, columns: list[str]
 ) -> tuple[Architecture, NDArray[np.float64]]:
     try:
+        if any(column is None for column in record):
+            raise InvalidDataError("more cells than the header has; quote texts that hold commas, and write 91.5, not 91,5")
         parsed = space.parse(record[architecture] or "")
         values = np.array([_read_number(column, record[column]) for column in columns])
     except EmproxError as error:

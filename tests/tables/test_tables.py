@@ -164,7 +164,12 @@ class TestOwnResults:
         ("text", "message"),
         [
             ("architecture,accuracy\n", "has no column 'acc'; did you mean 'accuracy'"),
-            ("", "has no column 'architecture'"),
+            ("", "has no header; its first line has to name columns"),
+            ("architecture,acc,acc\nx,1,2\n", "has 2 columns 'acc'; rename all but one"),
+            (
+                f"architecture,acc\n{ARCHS[0]},91\n{ARCHS[0]},91,53\n",
+                "line 3: more cells than the header has; .*write 91.5, not 91,5",
+            ),
             ("architecture,acc\n", "no rows"),
             ("architecture,acc\nwrong,1\n", "line 2: expected three groups"),
             (f"architecture,acc\n{ARCHS[0]},1\n{ARCHS[0]},\n", "line 3: acc is '', expected a finite number"),
