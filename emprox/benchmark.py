@@ -141,6 +141,7 @@ def run_benchmark(
         ``summary`` with their means and standard deviations. With predictions, ``tested`` has ``architectures`` and ``measured``
         values of the first trial's test rows.
     """
+    estimators = list(dict.fromkeys(estimators))
     needs_labels = {spec: make_estimator(spec).needs_labels for spec in estimators}  # a wrong name or option is an error here
     rows = load_table(table, tables_root).population(protocol.population)
     if protocol.split == "class":

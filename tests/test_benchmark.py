@@ -201,3 +201,8 @@ def test_a_tables_proxies_are_handed_over_and_not_computed(tables_root: Path, mo
     expected = spearmanr(table.columns["jacov"][test], table.targets["val_accuracy"][test]).statistic
     assert run["summary"][0]["spearman_mean"] == pytest.approx(expected)
     assert run["summary"][1]["spearman_mean"] > 0.5
+
+
+def test_an_estimator_named_twice_is_measured_once() -> None:
+    run = run_benchmark("bundled", ["size", "size"], Protocol((10,), 50, 3))
+    assert [row["trials"] for row in run["summary"]] == [3]
