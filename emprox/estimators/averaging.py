@@ -159,9 +159,9 @@ class NeighborAverage:
 
     def _std(self, estimates: Floats, distances: Floats, weights: Floats, neighbors: Ints) -> Floats:
         std = self.scale * np.sqrt(self._variance(estimates, weights, neighbors) + self.floor)
-        known = np.zeros_like(std)
+        known = np.sqrt(self._variance(estimates, weights, neighbors))  # of what was measured there more than once
         if self.y_std is not None:
-            known = np.sqrt(((weights[..., None] * self.y_std[neighbors]) ** 2).sum(axis=1))
+            known = np.hypot(known, np.sqrt(((weights[..., None] * self.y_std[neighbors]) ** 2).sum(axis=1)))
         return np.where((distances == 0).any(axis=1)[:, None], known, std)
 
     def _calibrate(self) -> None:
