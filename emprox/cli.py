@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import sys
-from dataclasses import asdict
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -100,11 +99,12 @@ def fit(
 
     _see_local_modules()
     family = _family(space, input_shape)
+    if results.is_dir() and (std_column is not None or architecture_column != "architecture"):
+        raise InvalidOptionError(f"{results} is a store, which has no columns; leave out --std-column and --architecture-column")
     columns: dict[str, Any] = {"architecture": architecture_column, "std": std_column, "default_space": DEFAULT_SPACE}
     table = Store(results).table(target, space) if results.is_dir() else read_csv(results, family, target, **columns)
     model = make_estimator(estimator, space=table.space, random_state=seed)
-    model.fit(table.architectures, table.targets[target], table.spreads.get(target))
-    model.target_ = Target(target, **asdict(table.measures[target]))
+    model.fit(table.architectures, table.targets[target], table.spreads.get(target), target=Target.of(table, target))
     model.save(output)
     out.print(f"{estimator} fitted on {len(table)} architectures of {table.space}, {target}; saved in {output}")
 
@@ -180,7 +180,8 @@ def explain(
         return
     out.print(explanation["architecture"])
     out.print(_sentence(explanation))
-    _print_rows([{**row, "differs": _differs(row)} if "differs" in row else row for row in explanation["neighbors"]])
+    if explanation["neighbors"]:
+        _print_rows([{**row, "differs": _differs(row)} if "differs" in row else row for row in explanation["neighbors"]])
 
 
 @app.command()

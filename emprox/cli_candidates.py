@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress
 
-from emprox.errors import InvalidDataError, InvalidOptionError, StorageError
+from emprox.errors import InvalidArchitectureError, InvalidDataError, InvalidOptionError, StorageError
 
 if TYPE_CHECKING:
     from emprox.estimators import ArchitectureRegressor, EmProx
@@ -64,7 +64,7 @@ def fitted_without_model(
     first = candidates[0] if candidates else ""
     if first == "-" and family is None:
         raise InvalidOptionError("candidates from standard input need --space or --model")
-    is_list = Path(first).is_file() and not first.endswith(".onnx")
+    is_list = os.path.isfile(first) and not first.endswith(".onnx")
     space = infer_space([next(read_lines(first)) if is_list and family is None else first], family)
     names = [table] if table is not None else tables_of(space.name, root)[:1]
     if not names:
@@ -81,9 +81,7 @@ def fitted_without_model(
     err.print(
         f"Estimates are {name}{unit} as in the table {rows.name}, from its {len(rows):,} rows. {rows.citation}", markup=False
     )
-    fitted = EmProx(space=space, prior="universal").fit(rows.architectures, values)
-    fitted.target_ = Target(name, **asdict(measure))
-    return fitted
+    return EmProx(space=space, prior="universal").fit(rows.architectures, values, target=Target.of(rows, name))
 
 
 def _warn_of_unlike(estimates: list[Estimate]) -> None:
@@ -122,5 +120,10 @@ def _texts(candidates: list[str], family: ArchitectureFamily) -> Iterator[str]:
     for candidate in candidates:
         if family.recognises(candidate) or candidate.partition(":")[0] in family_names():
             yield candidate
-        else:
+        elif candidate == "-" or os.path.exists(candidate):
             yield from read_lines(candidate)
+        else:
+            try:
+                yield str(family.parse(candidate))
+            except InvalidArchitectureError as error:
+                raise InvalidDataError(f"{candidate} is neither a file nor an architecture of {family.name}: {error}") from None

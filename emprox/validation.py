@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emprox.errors import InvalidDataError, InvalidOptionError
 
-__all__ = ["as_measurements", "as_rows", "as_spread", "as_targets", "check_at_least"]
+__all__ = ["as_measurements", "as_rows", "as_spread", "as_targets", "check_at_least", "standard_deviation"]
 
 
 def as_rows(samples: Iterable[Any]) -> list[Any]:
@@ -20,6 +20,10 @@ def as_rows(samples: Iterable[Any]) -> list[Any]:
     >>> as_rows(np.array([["a"], ["b"]]))
     ['a', 'b']
     """
+    if isinstance(samples, str | bytes) or not isinstance(samples, Iterable):
+        raise InvalidDataError(
+            f"expected a list of architectures, got one {type(samples).__name__}, {samples!r}; wrap it in a list"
+        )
     shape: tuple[int, ...] = getattr(samples, "shape", ())
     if hasattr(samples, "columns") and shape[1] != 1:
         raise InvalidDataError(f"expected one column of architectures, got a table of {shape[1]} columns; pass one of them")
@@ -55,6 +59,15 @@ def as_measurements(
     if spread is not None and spread.shape != values.shape:
         raise InvalidDataError(f"expected y_std of the shape of y, {values.shape}, got {spread.shape}")
     return values, spread
+
+
+def standard_deviation(values: NDArray[np.floating]) -> float:
+    """Return the standard deviation, exactly 0 where all values are equal: rounding makes it 1e-14.
+
+    >>> standard_deviation(np.full(7, 91.3)), bool(np.full(7, 91.3).std() > 0)
+    (0.0, True)
+    """
+    return float(values.std()) if values.size and np.ptp(values) > 0 else 0.0
 
 
 def check_at_least(name: str, value: Any, least: float, kind: type = int) -> None:

@@ -162,7 +162,7 @@ class TestErrors:
         fails(self.fit(tmp_path / "no.csv", "-o", tmp_path / "m"), "cannot read", "No such file")
         (tmp_path / "bad.csv").write_text(f"architecture,val_accuracy\n{ARCHS[0]},nan\n")
         fails(self.fit(tmp_path / "bad.csv", "-o", tmp_path / "m"), "line 2", "'nan'", "finite")
-        fails(self.fit(folder / "candidates.txt", "-o", tmp_path / "m"), "no column 'architecture'")
+        fails(self.fit(folder / "candidates.txt", "-o", tmp_path / "m"), "has no header")
         fails(self.fit(folder / "results.csv", "-o", tmp_path / "m", "--space", "nasbench202"), "did you mean 'nasbench201'")
         assert not (tmp_path / "m").exists()
 
@@ -178,7 +178,7 @@ class TestErrors:
         model = ("--model", folder / "model")
         fails(emprox_here("estimate", *model, "-", stdin=f"{ARCHS[0]}\n|conv~0|+|x~0|"), "architecture 1", "three groups")
         fails(emprox("estimate", *model, "-", stdin="\n# nothing\n"), "no architecture")
-        fails(emprox_here("estimate", *model, tmp_path / "no.txt"), "cannot read")
+        fails(emprox_here("estimate", *model, tmp_path / "no.txt"), "no.txt is neither a file nor an architecture of nasbench201")
         fails(emprox_here("estimate", *model, "-", "--json", "--csv", stdin=str(ARCHS[0])), "one of --json and --csv")
         fails(emprox_here("estimate", "--model", tmp_path, "-", stdin=str(ARCHS[0])), "could not read a saved folder")
 

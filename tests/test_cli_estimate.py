@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from emprox import EmProx, get_space
+from emprox.index import Store
 from tests.test_cli import emprox_here, fails
 
 SPACE = get_space("nasbench201")
@@ -68,3 +69,38 @@ def test_candidates_unlike_all_known_are_named(tmp_path: Path) -> None:
     assert "warning: 1 of 3 are further from all measured architectures" in result.stderr
     assert f"the furthest is nasbench201:{far}" in result.stderr
     assert not model.unlike_known(alike)
+
+
+@pytest.fixture
+def model_of_losses(tmp_path: Path) -> Path:
+    cells = [a for a in SPACE.sample(np.random.default_rng(1), 30) if SPACE.is_connected(a)]
+    rows = "".join(f"{cell},{2 - 0.1 * cell.spec.count(2)}\n" for cell in cells)
+    (tmp_path / "losses.csv").write_text("architecture,val_loss\n" + rows)
+    arguments = ("--target", "val_loss", "--estimator", "params", "-o", str(tmp_path / "model"))
+    assert emprox_here("fit", str(tmp_path / "losses.csv"), *arguments).returncode == 0
+    return tmp_path / "model"
+
+
+def test_a_loss_is_low_where_what_ranks_without_labels_is_high(model_of_losses: Path) -> None:
+    large, small = ("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|none~0|none~1|nor_conv_3x3~2|", str(SPACE.parse((0,) * 6)))
+    rows = json.loads(emprox_here("estimate", "--model", str(model_of_losses), large, small, "--json").stdout)
+    assert rows[0]["estimate"] < rows[1]["estimate"]
+
+
+def test_what_is_no_file_and_no_architecture(model_of_losses: Path) -> None:
+    result = emprox_here("estimate", "--model", str(model_of_losses), "candidates.tx")
+    fails(result, "candidates.tx is neither a file nor an architecture of nasbench201: expected three groups")
+
+
+def test_a_model_without_labels_explains_by_no_neighbour(tmp_path: Path) -> None:
+    EmProx(space=SPACE, prior="size").fit([], []).save(tmp_path / "model")
+    result = emprox_here("explain", "--model", str(tmp_path / "model"), str(SPACE.parse((2,) * 6)))
+    assert result.returncode == 0, result.stderr
+    result = emprox_here("report", str(tmp_path / "model"), "-o", str(tmp_path / "report.html"))
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_store_has_no_columns_to_name(tmp_path: Path) -> None:
+    Store(tmp_path / "runs", create=True).add(SPACE.parse((2,) * 6), {"val_accuracy": 90.0})
+    arguments = ("--target", "val_accuracy", "--std-column", "sd", "-o", str(tmp_path / "model"))
+    fails(emprox_here("fit", str(tmp_path / "runs"), *arguments), "is a store, which has no columns; leave out --std-column")

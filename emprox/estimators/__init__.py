@@ -4,7 +4,7 @@ In: architectures and their measured performance. Out: estimates, ndarray of sha
 Next: `emprox.report` scores them; a search asks them which architecture to measure.
 """
 
-from emprox.estimators.base import ESTIMATORS, ArchitectureRegressor, load, make_estimator
+from emprox.estimators.base import ESTIMATORS, ArchitectureRegressor, Target, load, make_estimator
 from emprox.estimators.curves import EarlyStopping, SoTLE
 from emprox.estimators.embedding_regressor import EmbeddingRegressor
 from emprox.estimators.emprox import EmProx
@@ -34,8 +34,9 @@ __all__ = [
     "Ridge",
     "SemiNAS",
     "SoTLE",
-    "Tuned",
     "Scorer",
+    "Target",
+    "Tuned",
     "Universal",
     "XGBoost",
     "ZeroCost",

@@ -24,7 +24,9 @@ from emprox.validation import as_measurements, as_rows
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["ESTIMATORS", "ArchitectureRegressor", "load", "make_estimator", "takes_option"]
+    from emprox.tables import PerformanceTable
+
+__all__ = ["ESTIMATORS", "ArchitectureRegressor", "Target", "load", "make_estimator", "takes_option"]
 
 
 Floats = NDArray[np.float64]
@@ -40,6 +42,11 @@ class Target:
     """Such as ``ms``; empty where it is not known."""
     larger_is_better: bool | None = None
     """Direction; None where it is not known."""
+
+    @classmethod
+    def of(cls, table: PerformanceTable, name: str) -> Target:
+        """Return what a table says of one of its targets."""
+        return cls(name, **asdict(table.measures[name]))
 
 
 class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
@@ -58,7 +65,7 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     y_std_ : ndarray of shape (n_known,) or None
         Standard deviations of those values, where given.
     target_ : Target or None
-        What those values are. `emprox fit` sets it; `fit` forgets it, since it cannot know.
+        What those values are, as told to `fit`.
     """
 
     kind: ClassVar[str]
@@ -74,7 +81,9 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     """Options that `Tuned` searches: name to a list of values or a ``scipy.stats`` distribution."""
     space: str | ArchitectureFamily | None
 
-    def fit(self, architectures: Iterable[Any], y: ArrayLike, y_std: ArrayLike | None = None) -> Self:
+    def fit(
+        self, architectures: Iterable[Any], y: ArrayLike, y_std: ArrayLike | None = None, *, target: Target | None = None
+    ) -> Self:
         """Learn from measured architectures.
 
         Parameters
@@ -82,9 +91,12 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
         architectures : iterable of length n_known
             `Architecture` objects or descriptions that the search space parses; also a table of one column.
         y : array-like of shape (n_known,)
-            Measured performance; larger need not be better.
+            Measured performance. What is learned from labels alone does not depend on its direction; what ranks without
+            labels, by itself or as a prior, takes larger for better unless `target` says otherwise.
         y_std : array-like of shape (n_known,), optional
             Standard deviation of each measurement, in the unit of y.
+        target : Target, optional
+            Name, unit and direction of what was measured.
 
         Raises
         ------
@@ -104,7 +116,7 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
         known = as_architectures(descriptions, space)
         values, spread = as_measurements(y, y_std, len(known), several=self.several_targets)
         self.space_, self.architectures_, self.y_, self.y_std_ = space, known, values, spread
-        self.target_ = None
+        self.target_ = target
         self._fit()
         return self
 
@@ -174,6 +186,11 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
     def _read_state(self, folder: Path, state: dict[str, Any]) -> None:
         """Restore the learned state; options and known architectures are set already."""
 
+    @property
+    def _direction(self) -> float:
+        """-1 where smaller measurements are better, 1 otherwise and where nothing is measured: ranks are larger if better."""
+        return -1.0 if len(self.y_) and self.target_ is not None and self.target_.larger_is_better is False else 1.0
+
     def _precision(self) -> Floats | None:
         """Return how much each measurement counts, 1 / (y_std^2 + mean of y_std^2), or None if no y_std was given."""
         if self.y_std_ is None:
@@ -234,9 +251,10 @@ class ArchitectureRegressor(RegressorMixin, BaseEstimator, ABC):
         estimator._read_state(folder, manifest["state"])
         return estimator
 
-    def _read(self, architectures: Iterable[Any]) -> list[Architecture]:
+    def _read(self, architectures: Iterable[Any], first: int = 0) -> list[Architecture]:
+        """Return what callers give as architectures; errors count them from `first`."""
         check_is_fitted(self, "architectures_")
-        return as_architectures(architectures if isinstance(architectures, str) else as_rows(architectures), self.space_)
+        return as_architectures(as_rows(architectures), self.space_, first)
 
 
 ESTIMATORS: Registry[Callable[..., ArchitectureRegressor]] = Registry(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from emprox.encoders import ENCODERS, Encoder, MetricEncoder, SequenceAutoencoder
 from emprox.encoders.kernel import Kernel
@@ -183,7 +184,7 @@ class EmProx(Explaining, StoreFollower):
             As `fit`; also if y_std is given now and was not before, or the other way round.
         """
         if not hasattr(self, "index_") or not len(self.y_):
-            return self.fit(architectures, y, y_std)
+            return self.fit(architectures, y, y_std, target=self.target_)
         new = self._read(architectures)
         values, spread = as_measurements(y, y_std, len(new), several=self.y_.ndim == 2)
         if values.shape[1:] != self.y_.shape[1:]:
@@ -213,6 +214,7 @@ class EmProx(Explaining, StoreFollower):
 
     def refit(self) -> Self:
         """Learn embedding, kernel and warp again from all known architectures."""
+        check_is_fitted(self, "index_")
         self._fit()
         return self
 
@@ -234,6 +236,7 @@ class EmProx(Explaining, StoreFollower):
         the estimates that `partial_fit` made just before it learned the new labels are, in calibrated standard deviations, above
         1 by more than two standard errors.
         """
+        check_is_fitted(self, "index_")
         if len(self.y_) >= GROWTH * self.learned_from_:
             return True
         squared = np.square(self.errors_ahead_).ravel()
@@ -282,7 +285,7 @@ class EmProx(Explaining, StoreFollower):
     def _fit(self) -> None:
         y, y_std = self._table()
         self.warps_ = [Warp.fit(column) for column in y.T] if len(y) else []
-        options = (self.space_, self.source, self.architectures_, self.random_state)
+        options = (self.space_, self.source, self.architectures_, self.random_state, self._direction)
         self.prior_ = None if self.prior is None else Prior.fit(self.prior, *options)
         self.known_prior_ = self._scores_before(self.architectures_)
         self.trend_: Trend | None = None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 
 from emprox.errors import InvalidOptionError
-from emprox.estimators.base import ArchitectureRegressor, Floats
+from emprox.estimators.base import ArchitectureRegressor, Floats, Target
 from emprox.index import Store, StoredEmbedding
 from emprox.tables import PerformanceTable
 
@@ -120,7 +120,7 @@ class StoreFollower(ArchitectureRegressor):
         self.version_ = None if self.stored_ is None else self.stored_.version
         if self.shares_:
             self.encoder = None if self.stored_ is None else FrozenEstimator(self.stored_.encoder)
-        self.fit(table.architectures, table.targets[name], table.spreads.get(name))
+        self.fit(table.architectures, table.targets[name], table.spreads.get(name), target=Target.of(table, name))
         self.counts_ = table.counts[name]
 
     def _table_of_store(self) -> tuple[PerformanceTable, str]:

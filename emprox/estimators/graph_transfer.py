@@ -31,7 +31,7 @@ from emprox.registry import nearest
 from emprox.spaces import Architecture, ArchitectureFamily, get_family
 from emprox.tables import PerformanceTable
 from emprox.tables.sources import Source, labelled, source_tables
-from emprox.validation import check_at_least
+from emprox.validation import check_at_least, standard_deviation
 
 __all__ = ["GraphTransfer", "Predictor", "Pretrained"]
 
@@ -225,9 +225,9 @@ class GraphTransfer(ArchitectureRegressor):
         with seeded(self.random_state, "cpu"):
             self.pretrained_ = self._pretrain() if self.pretrained is None else self._given(self.pretrained)
         self.networks_ = [self.pretrained_]
-        self.warp_ = Warp.fit(self.y_) if len(self.y_) else None
-        if self.warp_ is not None and self.y_.std() > 0:
-            scores = torch.from_numpy(self.warp_.forward(self.y_)).float()
+        self.warp_ = Warp.fit(self._direction * self.y_) if len(self.y_) else None
+        if self.warp_ is not None and standard_deviation(self.y_) > 0:
+            scores = torch.from_numpy(self.warp_.forward(self._direction * self.y_)).float()
             with seeded(self.random_state, "cpu"):
                 self.networks_ = [self._tuned(scores) for _ in range(TUNINGS)]
 
@@ -335,9 +335,9 @@ class GraphTransfer(ArchitectureRegressor):
         scores = torch.cat(each).numpy().astype(np.float64)
         if self.warp_ is None:
             return scores, None
-        if not self.transfers_ and self.y_.std() == 0:
+        if not self.transfers_ and standard_deviation(self.y_) == 0:
             return np.full(len(scores), self.y_.mean()), None
-        return self.warp_.inverse(scores), None
+        return self._direction * self.warp_.inverse(scores), None
 
     def _options(self) -> dict[str, Any]:
         """Return constructor options that JSON can hold; what came from the source is in the weights."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.spaces import Architecture
+from emprox.validation import standard_deviation
 
 __all__ = ["LabelFreeRegressor"]
 
@@ -17,9 +18,9 @@ __all__ = ["LabelFreeRegressor"]
 class LabelFreeRegressor(ArchitectureRegressor):
     """Rank architectures by a number; labels only set the scale, so that the ranking is that of no label at all.
 
-    The estimate is the number, shifted and stretched to the mean and spread of the measurements, as it is where there are none:
-    larger is always better. An architecture without a value (NaN) gets the estimate of the lowest value that is known or
-    measured, or 0 where nothing is. Subclasses give the numbers in `_numbers`.
+    The estimate is the number, shifted and stretched to the mean and spread of the measurements, and turned round if their
+    `target_` says that smaller is better; as it is where there are none. An architecture without a value (NaN) gets the estimate
+    of the lowest value that is known or measured, or 0 where nothing is. Subclasses give the numbers in `_numbers`.
 
     Attributes
     ----------
@@ -51,9 +52,9 @@ class LabelFreeRegressor(ArchitectureRegressor):
         self._prepare()
         numbers = self._numbers(self.architectures_)
         values, y = numbers[np.isfinite(numbers)], self.y_[np.isfinite(numbers)]
-        varies = len(values) > 0 and values.std() > 0
+        spread = standard_deviation(values)
         if len(self.y_):
-            self.slope_ = float(y.std() / values.std()) if varies else 0.0
+            self.slope_ = self._direction * standard_deviation(y) / spread if spread else 0.0
             self.intercept_ = float(y.mean() - self.slope_ * values.mean()) if len(values) else float(self.y_.mean())
         else:
             self.slope_, self.intercept_ = 1.0, 0.0

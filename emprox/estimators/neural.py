@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from emprox.encoders.training import read_weights, seeded, write_weights
 from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.spaces import Architecture
+from emprox.validation import standard_deviation
 
 __all__ = ["NeuralRegressor"]
 
@@ -55,7 +56,7 @@ class NeuralRegressor(ArchitectureRegressor):
         """Train `network_` on inputs (n, ...), standardised measurements (n,) and how much each counts (n,), 1 on average."""
 
     def _fit(self) -> None:
-        self.mean_, self.scale_ = float(self.y_.mean()), float(self.y_.std())
+        self.mean_, self.scale_ = float(self.y_.mean()), standard_deviation(self.y_)
         targets = (self.y_ - self.mean_) / (self.scale_ or 1.0)
         precision = self._precision()
         weights = np.ones_like(targets) if precision is None else precision / precision.mean()

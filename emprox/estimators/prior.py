@@ -21,6 +21,7 @@ from emprox.errors import InvalidOptionError
 from emprox.estimators.base import ESTIMATORS, ArchitectureRegressor, make_estimator, takes_option
 from emprox.spaces import Architecture, ArchitectureFamily
 from emprox.tables.sources import Source
+from emprox.validation import standard_deviation
 
 if TYPE_CHECKING:
     from emprox.encoders import Encoder
@@ -54,7 +55,7 @@ class Prior:
     estimator : ArchitectureRegressor
         Fitted, without labels.
     centre, scale : float
-        Of its estimates.
+        Of its estimates; a negative scale turns them round, where smaller measurements are better.
     """
 
     def __init__(self, estimator: ArchitectureRegressor, centre: float, scale: float) -> None:
@@ -68,8 +69,11 @@ class Prior:
         source: Source,
         known: list[Architecture],
         seed: int | None,
+        direction: float,
     ) -> Prior:
         """Return the prior of a family; one that cannot be sampled is represented by the known architectures.
+
+        The direction is -1 where smaller measurements are better.
 
         Raises
         ------
@@ -85,10 +89,12 @@ class Prior:
             raise InvalidOptionError(
                 f"prior={given!r} learns from labels of the target; a prior ranks without, such as 'universal', 'size' or 'gnn'"
             )
+        if estimator.several_targets:  # what estimates by neighbours keeps vectors, and so does what it is a prior of
+            raise InvalidOptionError(f"prior={given!r} is a prior with neighbours above it; give its own prior instead")
         estimator.fit([], [])
         references = [a for a in family.references(REFERENCES) or known if family.is_connected(a)]
         scores = estimator.predict(references) if references else np.zeros(1)
-        return cls(estimator, float(scores.mean()), float(scores.std()) or 1.0)
+        return cls(estimator, float(scores.mean()), direction * (standard_deviation(scores) or 1.0))
 
     def __call__(self, architectures: list[Architecture]) -> NDArray[np.float32]:
         """Return scores of architectures, (m,)."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emprox.estimators.explaining import Explaining
+from emprox.estimators.scorer import check_one_target
 from emprox.parallel import Engine, run
 from emprox.spaces import get_space
 from emprox.validation import check_at_least
@@ -76,6 +77,7 @@ def estimate_many(
     >>> [each.position for each in estimate_many(model, map(str, known[:3]))]
     [0, 1, 2]
     """
+    check_one_target(estimator)
     parts = run(_estimate_chunk, _chunks(candidates), shared=(estimator, top), engine=engine)
     return _merged((part for _, part in parts), top, progress)
 
@@ -109,6 +111,7 @@ def estimate_samples(
     """
     for name, value, least in (("n", n, 1), ("top", top, 1), ("seed", seed, 0)):
         check_at_least(name, value, least)
+    check_one_target(estimator)
     get_space(estimator.space_)  # a family that cannot be sampled is an error here
     chunks = -(-n // CHUNK)
     step = min(LONGEST, -(-chunks // TASKS))
@@ -133,6 +136,18 @@ def _distinct(estimates: Iterable[Estimate]) -> list[Estimate]:
     return list(first.values())
 
 
+@dataclass(frozen=True)
+class _Chunk:
+    """Candidates of a task."""
+
+    start: int
+    """Place of the first."""
+    texts: list[str]
+
+    def __repr__(self) -> str:
+        return f"candidates {self.start} to {self.start + len(self.texts) - 1}"
+
+
 Part = tuple[int, list[Estimate]]
 """How many candidates a task had, and the estimates that are kept of them."""
 
@@ -150,17 +165,16 @@ def _merged(
     return kept if top is not None else sorted(kept, key=lambda each: each.position)
 
 
-def _chunks(candidates: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the place of the first candidate, and candidates."""
+def _chunks(candidates: Iterable[str]) -> Iterator[_Chunk]:
     left, start = iter(candidates), 0
-    while chunk := list(islice(left, CHUNK)):
-        yield start, chunk
-        start += len(chunk)
+    while texts := list(islice(left, CHUNK)):
+        yield _Chunk(start, texts)
+        start += len(texts)
 
 
-def _estimate_chunk(task: tuple[int, list[str]], shared: tuple[ArchitectureRegressor, int | None]) -> Part:
-    (start, texts), (estimator, top) = task, shared
-    architectures = estimator._read(texts)
+def _estimate_chunk(task: _Chunk, shared: tuple[ArchitectureRegressor, int | None]) -> Part:
+    start, texts, (estimator, top) = task.start, task.texts, shared
+    architectures = estimator._read(texts, start)
     found = _estimated(estimator, start, texts, architectures)
     kept = found if top is None else best(found, top)
     return len(texts), _compared(estimator, kept, [architectures[each.position - start] for each in kept])

@@ -15,7 +15,7 @@ from emprox.errors import InvalidOptionError
 if TYPE_CHECKING:
     from emprox.estimators.base import ArchitectureRegressor
 
-__all__ = ["Scorer"]
+__all__ = ["Scorer", "check_one_target"]
 
 
 class Scorer:
@@ -46,11 +46,7 @@ class Scorer:
     """
 
     def __init__(self, estimator: ArchitectureRegressor) -> None:
-        if estimator.y_.ndim > 1:
-            raise InvalidOptionError(
-                f"a scorer gives one number for each architecture, this estimator has {estimator.y_.shape[1]} targets; "
-                "fit one on a single column"
-            )
+        check_one_target(estimator)
         self._estimator = copy.deepcopy(estimator)
         self._lock = Lock()
 
@@ -68,3 +64,12 @@ class Scorer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._estimator, self._lock = state["_estimator"], Lock()
+
+
+def check_one_target(estimator: ArchitectureRegressor) -> None:
+    """Raise if the estimator gives several numbers for each architecture."""
+    if estimator.y_.ndim > 1:
+        raise InvalidOptionError(
+            f"expected one number for each architecture, this estimator was fitted on {estimator.y_.shape[1]} targets; "
+            "fit one on a single column"
+        )

@@ -24,7 +24,7 @@ from emprox.estimators.base import ArchitectureRegressor, Floats
 from emprox.proxies import KnownProxies
 from emprox.proxies.known import Known
 from emprox.spaces import Architecture, ArchitectureFamily
-from emprox.validation import check_at_least
+from emprox.validation import check_at_least, standard_deviation
 
 __all__ = ["Forest", "GaussianProcess", "KNeighbors", "Ridge", "TabularRegressor"]
 
@@ -67,7 +67,7 @@ class TabularRegressor(ArchitectureRegressor):
         self._train()
 
     def _train(self) -> None:
-        self.mean_, self.scale_ = float(self.y_.mean()), float(self.y_.std()) or 1.0
+        self.mean_, self.scale_ = float(self.y_.mean()), standard_deviation(self.y_) or 1.0
         self.model_ = self._regressor(self.seed_)
         columns = self.encoding_.transform(self.architectures_)
         with warnings.catch_warnings():

@@ -115,7 +115,7 @@ class Tuned(ArchitectureRegressor):
             self.settings_.append({**setting, "score": self._score(setting)})
         best = max(self.settings_, key=lambda tried: tried["score"], default={})
         chosen = {name: value for name, value in best.items() if name != "score"}
-        self.estimator_ = self._make(chosen).fit(self.architectures_, self.y_, self.y_std_)
+        self.estimator_ = self._make(chosen).fit(self.architectures_, self.y_, self.y_std_, target=self.target_)
 
     def _settings(self) -> Iterator[dict[str, Any]]:
         """Yield no change, and then random settings."""
@@ -132,7 +132,8 @@ class Tuned(ArchitectureRegressor):
         scores = []
         for train, test in KFold(self.folds, shuffle=True, random_state=self.seed_).split(self.y_):
             spread = None if self.y_std_ is None else self.y_std_[train]
-            estimator = self._make(setting).fit([self.architectures_[i] for i in train], self.y_[train], spread)
+            known = [self.architectures_[i] for i in train]
+            estimator = self._make(setting).fit(known, self.y_[train], spread, target=self.target_)
             scores.append(kendalltau(self.y_[test], estimator.predict([self.architectures_[i] for i in test]))[0])
         return float(np.nan_to_num(scores).mean())
 
@@ -158,6 +159,7 @@ class Tuned(ArchitectureRegressor):
         self.settings_, self.seed_ = state["settings"], state["seed"]
         inner: ArchitectureRegressor = ESTIMATORS.get(state["kind"])(**state["options"])
         inner.space_, inner.architectures_, inner.y_, inner.y_std_ = self.space_, self.architectures_, self.y_, self.y_std_
+        inner.target_ = self.target_
         inner._read_state(folder, state["state"])
         self.estimator_ = inner
         self.known = getattr(inner, "known", None)

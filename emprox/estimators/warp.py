@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
+from emprox.validation import standard_deviation
+
 __all__ = ["Warp"]
 
 Floats = NDArray[np.float64]
@@ -43,9 +45,9 @@ class Warp:
         [5.0, 50.0, 93.0]
         """
         low, middle, high = np.quantile(y, [0.25, 0.5, 0.75])
-        spread = (high - low) / NORMAL_IQR or float(y.std()) or 1.0
+        spread = (high - low) / NORMAL_IQR or standard_deviation(y) or 1.0
         scores = norm.ppf((rankdata(y) - 0.5) / len(y)) + np.tanh((y - middle) / spread / 2)
-        scores = (scores - scores.mean()) / (scores.std() or 1.0)
+        scores = (scores - scores.mean()) / (standard_deviation(scores) or 1.0)
         values, first = np.unique(y, return_index=True)
         scores = scores[first]
         if len(values) > MOST_KNOTS:

@@ -35,11 +35,11 @@ def model_sections(
     """Return the sections of a folder that `ArchitectureRegressor.save` wrote, under its name, and where it comes from."""
     model, key = load(folder), slug(name)
     said, larger_is_better = _direction(model, larger_is_better)
-    found = find_candidates(model, candidates, larger_is_better)
     source = _source(model, folder)
     if len(model.y_) < FEWEST:
         few = f"T{_called(name)[1:]} knows {count(len(model.y_), 'architecture')}, too few to say how well it estimates."
         return [Section(f"{key}-known", name, f"T{_called(name)[1:]}", (few,), ())], source
+    found = find_candidates(model, candidates, larger_is_better)
     positions, estimates = left_out_estimates(model)
     sections = [_known(model, name, key, positions, estimates, larger_is_better, said)]
     if isinstance(model, EmProx):
@@ -88,7 +88,8 @@ def _cross_validated(model: ArchitectureRegressor, first: Floats) -> Floats:
     estimates = np.empty(len(first))
     for kept, left_out in KFold(min(FOLDS, len(first)), shuffle=True, random_state=0).split(first):
         known = [model.architectures_[i] for i in kept]
-        fold = clone(model).fit(known, first[kept], None if model.y_std_ is None else model.y_std_[kept])
+        spread = None if model.y_std_ is None else model.y_std_[kept]
+        fold = clone(model).fit(known, first[kept], spread, target=model.target_)
         estimates[left_out] = fold.predict([model.architectures_[i] for i in left_out])
     return estimates
 

@@ -39,8 +39,8 @@ def infer_space(
     )
 
 
-def as_architectures(descriptions: Iterable[Any], space: ArchitectureFamily) -> list[Architecture]:
-    """Return architectures of the family; what is none yet is parsed.
+def as_architectures(descriptions: Iterable[Any], space: ArchitectureFamily, first: int = 0) -> list[Architecture]:
+    """Return architectures of the family; what is none yet is parsed. Errors count them from `first`.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def as_architectures(descriptions: Iterable[Any], space: ArchitectureFamily) -> 
     if isinstance(descriptions, str):
         raise InvalidArchitectureError(f"expected a list of architectures, got the text {descriptions!r}; wrap it in a list")
     architectures = []
-    for position, description in enumerate(descriptions):
+    for position, description in enumerate(descriptions, start=first):
         try:
             architectures.append(space.read(description))
         except InvalidArchitectureError as error:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 
 from emprox.encoders import SequenceAutoencoder
@@ -196,3 +197,38 @@ def test_options_reach_the_encoder_as_in_scikit_learn() -> None:
     assert len(estimator.encoder_.losses_) == 1
     assert estimator.encoder.epochs == 1
     assert estimator.score(KNOWN, accuracies(KNOWN)) == 1
+
+
+@pytest.mark.parametrize("y_std", [None, 1.0])
+def test_twins_that_disagree_are_not_certain(frozen: FrozenEstimator, y_std: float | None) -> None:
+    known, y = [KNOWN[0], *KNOWN], np.array([80.0, 90.0, *np.linspace(50, 60, len(KNOWN) - 1)])
+    estimator = EmProx(encoder=frozen, weights="inverse").fit(known, y, None if y_std is None else np.full(len(y), y_std))
+    (mean,), (std,) = estimator.predict(KNOWN[:1], return_std=True)
+    (lower,), (upper,) = estimator.predict_interval(KNOWN[:1])
+    assert mean == pytest.approx(85)
+    assert std == pytest.approx(np.hypot(5, 0 if y_std is None else np.sqrt(0.5)))
+    assert lower < 80 < 90 < upper
+
+
+@pytest.mark.parametrize("value", [10.0, 9.99, 91.3, 0.1])
+def test_equal_labels_are_not_certain_whatever_their_digits(value: float) -> None:
+    mean, std = EmProx().fit(KNOWN[:7], np.full(7, value)).predict(KNOWN[10:12], return_std=True)
+    np.testing.assert_allclose(mean, value)
+    np.testing.assert_allclose(std, EmProx().fit(KNOWN[:7], np.full(7, 10.0)).predict(KNOWN[10:12], return_std=True)[1])
+    assert (std > 0).all()
+
+
+def test_one_architecture_is_no_list_of_them() -> None:
+    estimator = EmProx().fit(KNOWN, np.arange(len(KNOWN)))
+    for single in (KNOWN[0], str(KNOWN[0])):
+        with pytest.raises(InvalidDataError, match="wrap it in a list"):
+            estimator.predict(single)
+        with pytest.raises(InvalidDataError, match="wrap it in a list"):
+            EmProx(space="nasbench201").fit(single, [1.0])
+
+
+def test_what_needs_a_fit_says_so() -> None:
+    with pytest.raises(NotFittedError):
+        EmProx().refit()
+    with pytest.raises(NotFittedError):
+        _ = EmProx().refit_pays

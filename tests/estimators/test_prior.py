@@ -142,3 +142,8 @@ def test_a_family_that_cannot_be_sampled_is_stood_for_by_what_is_known() -> None
     assert abs(scores.mean()) < 1e-5
     assert abs(scores.std() - 1) < 1e-5
     assert isinstance(estimator.prior_, Prior)
+
+
+def test_a_prior_is_not_one_that_has_a_prior() -> None:
+    with pytest.raises(InvalidOptionError, match="give its own prior instead"):
+        EmProx(prior=EmProx(prior="size")).fit(KNOWN, size(KNOWN))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emprox import EmProx, get_space
-from emprox.errors import InvalidOptionError
+from emprox.errors import EmproxError, InvalidOptionError
 from emprox.estimators import ranking
 from emprox.estimators.ranking import Estimate, best, estimate_many, estimate_samples
 
@@ -82,3 +82,17 @@ def test_an_estimator_without_standard_deviation() -> None:
 def test_wrong_numbers(model: EmProx, options: dict) -> None:
     with pytest.raises(InvalidOptionError, match="must be"):
         estimate_samples(model, **options)
+
+
+def test_a_candidate_that_cannot_be_read_is_named_by_its_place(model: EmProx) -> None:
+    candidates = [str(KNOWN[0])] * 2010 + ["junk"]
+    with pytest.raises(EmproxError, match=r"architecture 2010: .*in task 1: candidates 2000 to 2010$"):
+        estimate_many(model, candidates)
+
+
+def test_several_targets_cannot_be_ranked() -> None:
+    model = EmProx().fit(KNOWN, np.ones((len(KNOWN), 2)))
+    with pytest.raises(InvalidOptionError, match="fitted on 2 targets; fit one on a single column"):
+        estimate_many(model, map(str, KNOWN))
+    with pytest.raises(InvalidOptionError, match="fitted on 2 targets"):
+        estimate_samples(model, 10, top=1)
