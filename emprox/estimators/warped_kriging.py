@@ -164,7 +164,9 @@ class WarpedKriging:
         """Return how many standard deviations of queries cover that share, (m, T)."""
         if not 0 < coverage < 1:
             raise InvalidOptionError(f"coverage must be between 0 and 1, got {coverage!r}")
-        return self.calibration.factors(coverage, self.index.search(embeddings, 1)[0][:, 0].astype(np.float64))
+        # among places of the local form, as the twins that the index holds besides would be told apart by their ids
+        find = self.process.places.nearest if isinstance(self.process, LocalKriging) else self.index.search
+        return self.calibration.factors(coverage, find(embeddings, 1)[0][:, 0].astype(np.float64))
 
     def _widening(self, embeddings: Vectors) -> Floats:
         """Return what standard deviations of queries are multiplied by to be calibrated, (m, T)."""

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emprox.errors import CorruptFileError, InvalidDataError, InvalidOptionError, StorageError
 from emprox.index.approximate import FINDERS, GPU_MOST, Finder, on_gpu
+from emprox.index.compared import Compared
 from emprox.index.files import FLAT, MAPPED, METRICS, read_arrays, read_flat, write_arrays, write_flat
 from emprox.index.ids import Ids
 from emprox.index.rows import Rows
@@ -183,13 +184,15 @@ class EmbeddingIndex:
         distances, ids = np.empty((len(q), k), np.float32), np.empty((len(q), k), np.int64)
         if not k:
             return distances, ids
-        left = np.arange(len(q))
+        left, compared = np.arange(len(q)), None
         for fetch, is_exact in self._tries(k, count):
             step = max(1, AT_ONCE // (fetch * self.dim))
             settled = np.empty(len(left), bool)
+            if is_exact and compared is None:
+                compared = Compared(self._vectors.all, None if allowed is None else np.flatnonzero(allowed))
             for start in range(0, len(left), step):
                 rows = left[start : start + step]
-                distances[rows], ids[rows], settled[start : start + step] = self._nearest(q[rows], k, fetch, allowed, is_exact)
+                distances[rows], ids[rows], settled[start : start + step] = self._nearest(q[rows], k, fetch, allowed, compared)
             left = left[~settled]
             if not len(left):
                 break
@@ -308,22 +311,25 @@ class EmbeddingIndex:
 
     def _tries(self, k: int, count: int) -> list[tuple[int, bool]]:
         """Return how many candidates to fetch for k of `count` embeddings, one try after the other, and whether among all."""
-        n = len(self._ids)
-        fetch = min(n, k + MARGIN if count == n else (k + MARGIN) * n // count + MARGIN)
-        tries = [] if self._finder is None else [(min(n, fetch * self._finder.wider), False)]
-        while fetch < n:
+        n, fetch = len(self._ids), k + MARGIN
+        tries = []
+        if self._finder is not None:
+            among_all = fetch if count == n else fetch * n // count + MARGIN
+            tries.append((min(n, among_all * self._finder.wider), False))
+        while fetch < count:
             tries.append((fetch, True))
             fetch *= 3
-        return [*tries, (n, True)]
+        return [*tries, (count, True)]
 
-    def _candidates(self, q: NDArray[np.float32], fetch: int, is_exact: bool) -> NDArray[np.int64]:
-        """Return rows of candidates, (n, fetch); -1 where there are fewer."""
-        finder = None if is_exact else self._finder
-        if is_exact == self.is_exact and fetch <= GPU_MOST and self._gpu() is not None:
+    def _candidates(self, q: NDArray[np.float32], fetch: int, compared: Compared | None) -> NDArray[np.int64]:
+        """Return rows of candidates, (n, fetch), of those compared one by one or by the approximate index; -1: none."""
+        is_whole = compared is None or compared.rows is None
+        if (compared is not None) == self.is_exact and is_whole and fetch <= GPU_MOST and self._gpu() is not None:
             return self._gpu().search(q, fetch)[1]
-        if finder is not None:
-            return finder.find(q, fetch)
-        return faiss.knn(q, np.require(self._vectors.all, requirements="A"), fetch, METRICS[self.metric])[1]
+        if compared is not None:
+            return compared.find(q, fetch, METRICS[self.metric])
+        assert self._finder is not None
+        return self._finder.find(q, fetch)
 
     def _gpu(self) -> Any:
         """Return FAISS's index on a GPU, None without one; made again after a change."""
@@ -335,10 +341,10 @@ class EmbeddingIndex:
         return self._device
 
     def _nearest(
-        self, q: NDArray[np.float32], k: int, fetch: int, allowed: NDArray[np.bool_] | None, is_exact: bool
+        self, q: NDArray[np.float32], k: int, fetch: int, allowed: NDArray[np.bool_] | None, compared: Compared | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
         """Return the k best of `fetch` candidates, and for which queries no better one can be left."""
-        rows = self._candidates(q, fetch, is_exact)
+        rows = self._candidates(q, fetch, compared)
         vectors = self._vectors.all[rows]
         key = np.square(vectors - q[:, None]).sum(-1) if self.metric == "l2" else -np.einsum("nkd,nd->nk", vectors, q)
         error = ROUNDING * (np.square(q).sum(-1) + np.square(vectors).sum(-1).max(-1))
@@ -350,8 +356,8 @@ class EmbeddingIndex:
         ids = np.where(no, np.iinfo(np.int64).max, self._ids.all[rows])
         order = np.lexsort((ids, key), axis=-1)[:, :k]
         key, ids = np.take_along_axis(key, order, 1), np.take_along_axis(ids, order, 1)
-        settled = reach - error > key[:, -1] if is_exact else np.isfinite(key[:, -1])
-        return np.sqrt(key) if self.metric == "l2" else -key, ids, settled | (is_exact & (fetch == len(self._ids)))
+        settled = np.isfinite(key[:, -1]) if compared is None else (reach - error > key[:, -1]) | (fetch == compared.count)
+        return np.sqrt(key) if self.metric == "l2" else -key, ids, settled
 
     def _checked(self, vectors: ArrayLike) -> NDArray[np.float32]:
         x = np.ascontiguousarray(vectors, dtype=np.float32)
