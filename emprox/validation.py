@@ -20,10 +20,9 @@ def as_rows(samples: Iterable[Any]) -> list[Any]:
     >>> as_rows(np.array([["a"], ["b"]]))
     ['a', 'b']
     """
-    if isinstance(samples, str | bytes) or not isinstance(samples, Iterable):
-        raise InvalidDataError(
-            f"expected a list of architectures, got one {type(samples).__name__}, {samples!r}; wrap it in a list"
-        )
+    if isinstance(samples, str | bytes) or callable(samples) or not isinstance(samples, Iterable):  # some modules are iterable
+        shown = repr(samples).partition("\n")[0]
+        raise InvalidDataError(f"expected a list of architectures, got one {type(samples).__name__}, {shown}; wrap it in a list")
     shape: tuple[int, ...] = getattr(samples, "shape", ())
     if hasattr(samples, "columns") and shape[1] != 1:
         raise InvalidDataError(f"expected one column of architectures, got a table of {shape[1]} columns; pass one of them")

@@ -7,7 +7,7 @@ from torch import nn
 
 from emprox import EmProx, get_space, load
 from emprox.encoders import MetricEncoder, MLKREncoder
-from emprox.errors import InvalidArchitectureError, InvalidOptionError
+from emprox.errors import InvalidArchitectureError, InvalidDataError, InvalidOptionError
 from emprox.estimators import make_estimator
 from emprox.spaces import ComputationGraph, NodeAttributes
 from emprox.spaces.anything import Networks
@@ -95,6 +95,10 @@ class TestEmProx:
     def test_other_encoders(self, known, encoder):
         model = EmProx(space=NETWORKS, encoder=encoder).fit(known, np.arange(len(known)))
         assert np.isfinite(model.predict(known)).all()
+
+    def test_a_module_is_not_a_list_of_its_layers(self, fitted):
+        with pytest.raises(InvalidDataError, match=r"got one Sequential, Sequential\(; wrap it in a list"):
+            fitted.predict(net(8, 1))
 
     def test_errors_say_which_one(self, fitted):
         with pytest.raises(InvalidArchitectureError, match=r"architecture 1: cannot import nowhere:net"):
