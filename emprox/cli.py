@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json
-import math
 import sys
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,10 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from emprox.cli_candidates import estimated, fitted_without_model
+from emprox.cli_candidates import DEFAULT_SPACE, estimated, fitted_without_model
 from emprox.cli_demo import best_held_out, fit_split, write_demo
 from emprox.cli_engine import AddressOption, EngineOption, JobsOption
+from emprox.cli_print import as_json_text, number_text, print_rows, print_table
 from emprox.cli_proxies import proxies
 from emprox.cli_report import report
 from emprox.cli_search import search
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-DEFAULT_SPACE = "nasbench201"
-"""Space of a column of architectures that tells none."""
 NETWORKS = "network"
 """Family that an input shape is for, where no space is given."""
 
@@ -77,8 +75,11 @@ def fit(
     results: Annotated[
         Path, typer.Argument(help="csv file with columns of architectures and measurements, or a store's folder.")
     ],
-    target: Annotated[str, typer.Option(help="Column to learn, such as val_accuracy.")],
+    target: Annotated[list[str], typer.Option(help="Column to learn, such as val_accuracy.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the fitted model.")],
+    larger_is_better: Annotated[
+        bool | None, typer.Option("--larger-is-better/--smaller-is-better", help="Direction, where the name does not tell it.")
+    ] = None,
     space: Annotated[
         str | None,
         typer.Option(
@@ -98,15 +99,22 @@ def fit(
     from emprox.tables import read_csv
 
     _see_local_modules()
-    family = _family(space, input_shape)
+    family, (name, *others) = _family(space, input_shape), target
+    if others:
+        raise InvalidOptionError(f"expected one --target, got {', '.join(target)}; in Python fit takes a column for each")
     if results.is_dir() and (std_column is not None or architecture_column != "architecture"):
         raise InvalidOptionError(f"{results} is a store, which has no columns; leave out --std-column and --architecture-column")
     columns: dict[str, Any] = {"architecture": architecture_column, "std": std_column, "default_space": DEFAULT_SPACE}
-    table = Store(results).table(target, space) if results.is_dir() else read_csv(results, family, target, **columns)
+    table = Store(results).table(name, space) if results.is_dir() else read_csv(results, family, name, **columns)
+    told = Target.of(table, name)
+    told = told if larger_is_better is None else replace(told, larger_is_better=larger_is_better)
     model = make_estimator(estimator, space=table.space, random_state=seed)
-    model.fit(table.architectures, table.targets[target], table.spreads.get(target), target=Target.of(table, target))
+    model.fit(table.architectures, table.targets[name], table.spreads.get(name), target=told)
     model.save(output)
-    out.print(f"{estimator} fitted on {len(table)} architectures of {table.space}, {target}; saved in {output}")
+    better = {True: " (larger is better)", False: " (smaller is better)", None: ""}[told.larger_is_better]
+    out.print(f"{estimator} fitted on {len(table)} architectures of {table.space}, {name}{better}; saved in {output}")
+    if told.larger_is_better is None:
+        err.print(f"whether {name} has to be large is not known; --larger-is-better or --smaller-is-better says it")
 
 
 @app.command()
@@ -132,7 +140,9 @@ def estimate(
     sample: Annotated[int | None, typer.Option(min=1, help="Draw this many from the space instead; with --top.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")] = 0,
     input_shape: ShapeOption = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Only this many, the highest estimates first.")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Only this many, the best first: the lowest of a target that has to be small.")
+    ] = None,
     jobs: JobsOption = 1,
     engine: EngineOption = "loky",
     address: AddressOption = None,
@@ -155,13 +165,13 @@ def estimate(
         fitted = _opened(load(model), input_shape)
     rows = estimated(fitted, given, sample, seed, top, where)
     if as_json:
-        sys.stdout.write(_json(rows) + "\n")
+        sys.stdout.write(as_json_text(rows) + "\n")
     elif as_csv:
         writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     else:
-        _print_rows(rows)
+        print_rows(rows)
 
 
 @app.command()
@@ -176,12 +186,12 @@ def explain(
 
     explanation = _opened(EmProx.load(model), input_shape).explain(architecture)
     if as_json:
-        sys.stdout.write(_json(explanation) + "\n")
+        sys.stdout.write(as_json_text(explanation) + "\n")
         return
     out.print(explanation["architecture"])
     out.print(_sentence(explanation))
     if explanation["neighbors"]:
-        _print_rows([{**row, "differs": _differs(row)} if "differs" in row else row for row in explanation["neighbors"]])
+        print_rows([{**row, "differs": _differs(row)} if "differs" in row else row for row in explanation["neighbors"]])
 
 
 @app.command()
@@ -244,7 +254,7 @@ def bench(
         runs.append(run)
         _print_summary(run)
     if output is not None:
-        write_file(output, (_json(runs[0] if len(runs) == 1 else runs) + "\n").encode())
+        write_file(output, (as_json_text(runs[0] if len(runs) == 1 else runs) + "\n").encode())
         out.print(f"written to {output}")
 
 
@@ -268,7 +278,7 @@ def demo(
     estimator, held_out = fit_split(table, labels, seed)
     out.print(f"\n2. The best estimates of the {len(held_out)} cells that one split holds out, beside what training gave:")
     rows = best_held_out(estimator, held_out, DEMO_SHOWN)
-    _print_rows(rows)
+    print_rows(rows)
     found = sum(row["place"] <= len(rows) for row in rows)
     out.print(
         f"\nOf the {len(rows)} cells that are best by training, {found} are among these {len(rows)}; "
@@ -288,10 +298,10 @@ def main() -> None:
 
 def _sentence(explanation: dict[str, Any]) -> str:
     """Return the estimate, how sure it is, and how much of it the neighbours shown make up."""
-    lower, upper = (_number(end) for end in explanation["interval"])
+    lower, upper = (number_text(end) for end in explanation["interval"])
     shown, share = len(explanation["neighbors"]), explanation["share_shown"]
     return (
-        f"Estimated {_number(explanation['estimate'])}, between {lower} and {upper} with 90 % probability. The {shown} of "
+        f"Estimated {number_text(explanation['estimate'])}, between {lower} and {upper} with 90 % probability. The {shown} of "
         f"{explanation['known']} measured networks below carry {share:.0%} of the weight."
     )
 
@@ -341,39 +351,6 @@ def _smaller(size: Any, most: int) -> int:
     return most if size == "rest" else min(size, most)
 
 
-def _json(value: Any) -> str:
-    """Return strict JSON; a number that is not finite becomes null."""
-    return json.dumps(_finite(value), indent=1, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _number(value: Any) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.4g}" if math.isfinite(value) else "unknown"
-
-
-def _print_rows(rows: list[dict[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name, value in rows[0].items():
-        table.add_column(name, justify="right" if isinstance(value, float) else "left", no_wrap=True, overflow="fold")
-    for row in rows:
-        table.add_row(*(_number(value) for value in row.values()))
-    _print_table(table)
-
-
-def _print_table(table: Table) -> None:
-    """Print a table whole: a terminal narrower than it wraps its lines, and a file or pipe has no width."""
-    Console(highlight=False, width=max(out.width, 250)).print(table, soft_wrap=True, crop=False)
-
-
 def _print_summary(run: dict[str, Any]) -> None:
     title = f"{run['table']}, {run['target']}: {run['population']} rows, {run['split']} split, {run['trials']} trials, mean (sd)"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
@@ -388,7 +365,7 @@ def _print_summary(run: dict[str, Any]) -> None:
             f"{row['fit_seconds_mean']:.3f}" if "fit_seconds_mean" in row else "",
             f"{1000 * row['query_seconds_per_architecture_mean']:.4f}" if "fit_seconds_mean" in row else "",
         )
-    _print_table(table)
+    print_table(table)
 
 
 if __name__ == "__main__":

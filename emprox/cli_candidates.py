@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from emprox.parallel import Engine
     from emprox.spaces import ArchitectureFamily
 
-__all__ = ["estimated", "fitted_without_model", "read_lines"]
+__all__ = ["DEFAULT_SPACE", "estimated", "fitted_without_model", "read_lines"]
+
+DEFAULT_SPACE = "nasbench201"
+"""Of architectures that do not name theirs."""
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -68,7 +68,8 @@ def proxies(
     if output is None:
         _print(work, names, recipe)
         return
-    file = ProxyFile(output, names, str(recipe))
+    shape = "" if space is not None else f" input_shape={'x'.join(map(str, work[source][1] or ()))}"
+    file = ProxyFile(output, names, f"{recipe}{shape}")
     left = {name: (what, missing) for name, what in work.items() if (missing := file.missing(name))}
     with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(f"{len(work) - len(left)} of {len(work)} were there", total=len(left))

@@ -61,6 +61,8 @@ def report(
     wanted = output or Path("report.html" if kind is Format.HTML else "figures")
     if kind is Format.HTML and wanted.is_dir():
         raise InvalidOptionError(f"{wanted} is a folder; name the file to write, such as {wanted / 'report.html'}")
+    if kind is not Format.HTML and wanted.suffix:
+        raise InvalidOptionError(f"figures are several files, whose folder --output names; got {wanted}, such as {wanted.stem}")
     if candidates is not None and wanted.resolve() == candidates.resolve():
         raise InvalidOptionError(f"the report would be written over the candidates in {candidates}; name another place")
     written = write_report(

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from emprox.cli_engine import AddressOption, EngineOption
-from emprox.errors import InvalidOptionError, StorageError
+from emprox.errors import InvalidDataError, InvalidOptionError, StorageError
 from emprox.parallel import Engine
 
 if TYPE_CHECKING:
@@ -113,6 +113,9 @@ def search(
     if interrupted:
         err.print("interrupted; the same call with --resume goes on", markup=False)
         raise typer.Exit(130)
+    trials = [trial for each, _ in searches for trial in each.history]
+    if trials and all(trial.values is None for trial in trials):
+        raise InvalidDataError(f"every evaluation failed, the first with: {trials[0].error}")
 
 
 def _task(

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emprox import EmProx, get_space
+from emprox import EmProx, get_space, load
 from emprox.index import Store
 from tests.test_cli import emprox_here, fails
 
 SPACE = get_space("nasbench201")
+CELLS = list(dict.fromkeys(SPACE.sample(np.random.default_rng(3), 12)))
 OPS = ("nor_conv_3x3", "nor_conv_1x1", "skip_connect")
 
 
@@ -104,3 +105,24 @@ def test_a_store_has_no_columns_to_name(tmp_path: Path) -> None:
     Store(tmp_path / "runs", create=True).add(SPACE.parse((2,) * 6), {"val_accuracy": 90.0})
     arguments = ("--target", "val_accuracy", "--std-column", "sd", "-o", str(tmp_path / "model"))
     fails(emprox_here("fit", str(tmp_path / "runs"), *arguments), "is a store, which has no columns; leave out --std-column")
+
+
+def test_the_best_of_losses_are_the_lowest(model_of_losses: Path) -> None:
+    every = json.loads(emprox_here("estimate", "--model", str(model_of_losses), *map(str, CELLS), "--json").stdout)
+    top = json.loads(emprox_here("estimate", "--model", str(model_of_losses), *map(str, CELLS), "--top", "3", "--json").stdout)
+    assert [row["estimate"] for row in top] == sorted(row["estimate"] for row in every)[:3]
+    drawn = emprox_here("estimate", "--model", str(model_of_losses), "--sample", "200", "--top", "5", "--json").stdout
+    estimates = [row["estimate"] for row in json.loads(drawn)]
+    assert estimates == sorted(estimates)
+
+
+def test_a_direction_that_no_name_tells_is_asked_for(tmp_path: Path) -> None:
+    rows = "".join(f"{cell},{i}\n" for i, cell in enumerate(CELLS))
+    (tmp_path / "results.csv").write_text("architecture,cost\n" + rows)
+    arguments = ("fit", str(tmp_path / "results.csv"), "--target", "cost", "-o", str(tmp_path / "model"))
+    assert "whether cost has to be large is not known; --larger-is-better" in emprox_here(*arguments).stderr
+    result = emprox_here(*arguments, "--smaller-is-better")
+    assert "cost (smaller is better)" in result.stdout
+    assert not result.stderr
+    assert load(tmp_path / "model").target_.larger_is_better is False
+    fails(emprox_here(*arguments, "--target", "other"), "expected one --target, got cost, other")

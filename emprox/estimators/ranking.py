@@ -50,7 +50,7 @@ def estimate_many(
     engine: Engine | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Estimate]:
-    """Return the estimates of candidates, in their order or only the highest.
+    """Return the estimates of candidates, in their order or only the best.
 
     The estimator is sent to each worker once, and candidates are drawn as workers have room: with `top` a file of any length
     needs the memory of the chunks under way.
@@ -62,7 +62,7 @@ def estimate_many(
     candidates : iterable of str
         Descriptions, as `predict` reads them.
     top : int, optional
-        So many, the highest first; of equal ones the earlier.
+        So many, the best first: the highest, or the lowest where `target_` says that smaller is better; of equals the earlier.
     engine : Engine, optional
         Where the work is done; by default here.
     progress : callable, optional
@@ -79,7 +79,7 @@ def estimate_many(
     """
     check_one_target(estimator)
     parts = run(_estimate_chunk, _chunks(candidates), shared=(estimator, top), engine=engine)
-    return _merged((part for _, part in parts), top, progress)
+    return _merged((part for _, part in parts), top, estimator._direction, progress)
 
 
 def estimate_samples(
@@ -91,7 +91,7 @@ def estimate_samples(
     engine: Engine | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Estimate]:
-    """Return the highest estimates of architectures that are drawn at random from the estimator's space, each listed once.
+    """Return the best estimates of architectures drawn at random from the estimator's space, each listed once.
 
     Nothing is sent but the estimator, numbers of chunks, and the best of each task: chunk i is drawn by
     ``numpy.random.default_rng([seed, i])`` where it is estimated.
@@ -117,15 +117,15 @@ def estimate_samples(
     step = min(LONGEST, -(-chunks // TASKS))
     tasks = (range(first, min(first + step, chunks)) for first in range(0, chunks, step))
     parts = run(_estimate_sample, tasks, shared=(estimator, top, seed, n, CHUNK), engine=engine)
-    return _merged((part for _, part in parts), top, progress, is_sample=True)
+    return _merged((part for _, part in parts), top, estimator._direction, progress, is_sample=True)
 
 
-def best(estimates: Iterable[Estimate], top: int) -> list[Estimate]:
-    """Return the highest estimates, of equal ones the earlier.
+def best(estimates: Iterable[Estimate], top: int, direction: float = 1.0) -> list[Estimate]:
+    """Return the highest estimates, or with a direction of -1 the lowest, of equal ones the earlier.
 
     The best of the best of parts are the best of all, whatever the parts are.
     """
-    return heapq.nsmallest(top, estimates, key=lambda each: (-each.estimate, each.position))
+    return heapq.nsmallest(top, estimates, key=lambda each: (-direction * each.estimate, each.position))
 
 
 def _distinct(estimates: Iterable[Estimate]) -> list[Estimate]:
@@ -153,13 +153,18 @@ Part = tuple[int, list[Estimate]]
 
 
 def _merged(
-    parts: Iterator[Part], top: int | None, progress: Callable[[int], None] | None, *, is_sample: bool = False
+    parts: Iterator[Part],
+    top: int | None,
+    direction: float,
+    progress: Callable[[int], None] | None,
+    *,
+    is_sample: bool = False,
 ) -> list[Estimate]:
     kept: list[Estimate] = []
     for count, part in parts:
         kept += part
         if top is not None:
-            kept = best(_distinct(kept) if is_sample else kept, top)
+            kept = best(_distinct(kept) if is_sample else kept, top, direction)
         if progress is not None:
             progress(count)
     return kept if top is not None else sorted(kept, key=lambda each: each.position)
@@ -176,7 +181,7 @@ def _estimate_chunk(task: _Chunk, shared: tuple[ArchitectureRegressor, int | Non
     start, texts, (estimator, top) = task.start, task.texts, shared
     architectures = estimator._read(texts, start)
     found = _estimated(estimator, start, texts, architectures)
-    kept = found if top is None else best(found, top)
+    kept = found if top is None else best(found, top, estimator._direction)
     return len(texts), _compared(estimator, kept, [architectures[each.position - start] for each in kept])
 
 
@@ -186,7 +191,7 @@ def _estimate_sample(chunks: range, shared: tuple[ArchitectureRegressor, int, in
         start = number * size
         drawn = get_space(estimator.space_).sample(np.random.default_rng([seed, number]), min(size, n - start))
         kept += _estimated(estimator, start, [str(each) for each in drawn], drawn)
-        kept, count = best(_distinct(kept), top), count + len(drawn)
+        kept, count = best(_distinct(kept), top, estimator._direction), count + len(drawn)
     return count, _compared(estimator, kept, [each.architecture for each in kept])
 
 

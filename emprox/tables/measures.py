@@ -44,10 +44,12 @@ BY_ENDING = {
     "_accuracy": Measure("percent", True),
     "_error": Measure("percent", False),
     "_loss": Measure("", False),
+    "_latency": Measure("", False),
+    "_perplexity": Measure("", False),
     "_ms": Measure("ms", False),
     "_seconds": Measure("s", False),
 }
-"""Units are in the names; these are the endings that emprox writes."""
+"""Units are in the names; these are the endings that emprox writes or that are usual, and such a name by itself."""
 
 
 def measure_of(name: str) -> Measure:
@@ -55,7 +57,9 @@ def measure_of(name: str) -> Measure:
 
     >>> measure_of("val_accuracy")
     Measure(unit='percent', larger_is_better=True)
+    >>> measure_of("loss").larger_is_better
+    False
     >>> measure_of("reward")
     Measure(unit='', larger_is_better=None)
     """
-    return next((measure for ending, measure in BY_ENDING.items() if name.endswith(ending)), Measure())
+    return next((measure for ending, measure in BY_ENDING.items() if f"_{name}".endswith(ending)), Measure())
