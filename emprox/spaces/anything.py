@@ -52,6 +52,9 @@ class NamedGraph:
     def __hash__(self) -> int:
         return self._hash
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NamedGraph, (self.graph, self.name)  # hashes of texts are others in another process
+
 
 class Networks(ArchitectureFamily):
     """All networks. They can be read, hashed and estimated; they cannot be sampled, and have no cells.

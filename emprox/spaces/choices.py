@@ -30,12 +30,15 @@ class ChoiceSpace(SearchSpace):
 
     choices: ClassVar[Mapping[str, tuple[str, ...]]]
     """Name of each choice to the names of its options."""
+    _ops_follow: ClassVar[bool] = False
+    """Whether operators and cell are those that follow from the choices."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "choices" in vars(cls) and "size" not in vars(cls):
             cls.size = math.prod(len(options) for options in cls.choices.values())
-        if "choices" in vars(cls) and not hasattr(cls, "ops"):
+        if "choices" in vars(cls) and "ops" not in vars(cls) and (cls._ops_follow or not hasattr(cls, "ops")):
+            cls._ops_follow = True
             cls.ops = tuple(dict.fromkeys(option for options in cls.choices.values() for option in options))
             cls.max_nodes = len(cls.choices) + 2
             cls.topology = np.eye(cls.max_nodes, k=1, dtype=np.int8)
@@ -148,7 +151,8 @@ class ChoiceSpace(SearchSpace):
         """Return chains: adjacency (B, N, N), the same for all, and ops (B, N)."""
         specs = self._specs(architectures)
         number = {op: i for i, op in enumerate(self.ops, start=1)}
-        ops = np.full((len(specs), self.max_nodes), len(self.ops) + 1, dtype=np.int8)
+        most = len(self.ops) + 1
+        ops = np.full((len(specs), self.max_nodes), most, dtype=np.int8 if most <= np.iinfo(np.int8).max else np.int16)
         ops[:, 0] = 0
         for column, options in enumerate(self.choices.values()):
             ops[:, 1 + column] = np.array([number[option] for option in options])[specs[:, column]]

@@ -131,7 +131,8 @@ class ChoiceSequence(SequenceFormat):
     def transform(self, architectures: Sequence[Architecture]) -> NDArray[np.int8]:
         """Return tokens, ndarray of shape (n_archs, T)."""
         specs = np.array([self.space.check(a).spec for a in architectures], dtype=np.int64).reshape(-1, len(self.names))
-        return np.stack([tokens[column] for tokens, column in zip(self._tokens, specs.T, strict=True)], axis=1).astype(np.int8)
+        kind = np.int8 if len(self.vocabulary) <= np.iinfo(np.int8).max else np.int16
+        return np.stack([tokens[column] for tokens, column in zip(self._tokens, specs.T, strict=True)], axis=1).astype(kind)
 
     def inverse_transform(self, tokens: NDArray[np.integer]) -> list[Architecture]:
         """Return the architectures of token rows, ndarray of shape (n_archs, T)."""

@@ -148,9 +148,10 @@ class TraceBuilder:
             function="transposed" if transposed else "",
         )
 
-    def linear(self, x: Value, shape: tuple[int, ...], weights: Sequence[Weights], *, bias: bool) -> Value:
-        """Add a matrix product with a weight, over the last axis."""
-        return self.add("linear", [x], shape, len(shape) - 1, weights, math.prod(shape) * x.shape[-1], bias=bias)
+    def linear(self, x: Value, shape: tuple[int, ...], weights: Sequence[Weights], *, bias: bool, is_left: bool = False) -> Value:
+        """Add a matrix product with a weight, over the last axis, or over the last but one where the weight is on the left."""
+        inner = x.shape[-2 if is_left and len(x.shape) > 1 else -1]
+        return self.add("linear", [x], shape, len(shape) - 1, weights, math.prod(shape) * inner, bias=bias)
 
     def matmul(self, a: Value, b: Value, shape: tuple[int, ...]) -> Value:
         """Add a matrix product of two values."""

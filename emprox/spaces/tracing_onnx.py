@@ -104,11 +104,13 @@ def _with_shapes(model: Any, input_shape: Sequence[int] | None, path: Path) -> A
     inputs = [tensor for tensor in model.graph.input if tensor.name not in names]
     for number, tensor in enumerate(inputs):
         dims = tensor.type.tensor_type.shape.dim
-        given = list(input_shape) if input_shape is not None and number == 0 else [d.dim_value for d in dims]
-        if number == 0 and len(given) != len(dims):
-            raise InvalidArchitectureError(
-                f"{path}: the input {tensor.name!r} has {len(dims)} axes, input_shape has {len(given)}"
-            )
+        given = [d.dim_value for d in dims]
+        if number == 0 and input_shape is not None and not all(given[1:]):
+            if len(input_shape) != len(dims):
+                raise InvalidArchitectureError(
+                    f"{path}: the input {tensor.name!r} has {len(dims)} axes, input_shape has {len(input_shape)}"
+                )
+            given = [known or told for known, told in zip(given, input_shape, strict=True)]
         given[:1] = [given[0] or 1] if given else []
         if not all(given):
             raise InvalidArchitectureError(
@@ -256,7 +258,7 @@ def _matmul(
 ) -> Value:
     if len(values) > 1:
         return r.t.matmul(values[0], values[1], shape)
-    return r.t.linear(values[0], shape, weights, bias=False)
+    return r.t.linear(values[0], shape, weights, bias=False, is_left=isinstance(arguments[0], Weights))
 
 
 @_handles("Add", "Sum", "Sub")

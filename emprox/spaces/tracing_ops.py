@@ -167,15 +167,14 @@ def _addmm(t: TraceBuilder, op: Op) -> Value:
     if isinstance(a, Value) and isinstance(b, Value):
         made = t.matmul(a, b, op.shape)
         return t.sum([made, *[v for v in op.values if v is not a and v is not b]], op.weights, op.shape)
-    return t.linear(a if isinstance(a, Value) else b, op.shape, op.weights, bias=True)
+    return t.linear(a if isinstance(a, Value) else b, op.shape, op.weights, bias=True, is_left=not isinstance(a, Value))
 
 
 @handles("matmul", "bmm", "mm", "mv", "dot")
 def _matmul(t: TraceBuilder, op: Op) -> Value:
     if len(op.values) > 1:
         return t.matmul(op.values[0], op.values[1], op.shape)
-    inner = op.x.shape[-1 if isinstance(op.args[0], Value) or len(op.x.shape) < 2 else -2]
-    return t.add("linear", [op.x], op.shape, len(op.shape) - 1, op.weights, math.prod(op.shape) * inner)
+    return t.linear(op.x, op.shape, op.weights, bias=False, is_left=not isinstance(op.args[0], Value))
 
 
 @handles("einsum")
@@ -219,17 +218,12 @@ def _multi_head(t: TraceBuilder, op: Op) -> list[Any]:
     inputs = [part if isinstance(part, Value) else op.x for part in (query, key, value)]
     bias = len(weights) > 2
     q = t.linear(inputs[0], shape, weights[:-2] if bias else weights[:-1], bias=bias)
-    k, v = (t.linear(part, part.shape, [], bias=bias) for part in inputs[1:])
-    length = next(n for i, n in enumerate(k.shape[:2]) if i != _batch_axis(shape, t))
-    scores = (shape[0], shape[1], length)
-    made = t.add("matmul", [q, k], scores, 2, macs=math.prod(scores) * shape[-1])
-    made = t.add("softmax", [made], scores, 2)
-    made = t.add("matmul", [made, v], shape, 2, macs=math.prod(scores) * shape[-1])
+    k, v = (t.linear(part, (*part.shape[:-1], shape[-1]), [], bias=bias) for part in inputs[1:])
+    scores, last = (*shape[:-1], k.shape[0]), len(shape) - 1  # queries, then the batch if there is one, and keys
+    made = t.add("matmul", [q, k], scores, last, macs=math.prod(scores) * shape[-1])
+    made = t.add("softmax", [made], scores, last)
+    made = t.add("matmul", [made, v], shape, last, macs=math.prod(scores) * shape[-1])
     return [t.linear(made, shape, weights[-2:] if bias else weights[-1:], bias=bias), None]
-
-
-def _batch_axis(shape: tuple[int, ...], t: TraceBuilder) -> int:
-    return 0 if shape[0] == t.batch else 1
 
 
 @handles("lstm", "gru", "rnn_tanh", "rnn_relu")

@@ -1,7 +1,11 @@
 """The family of all networks: what it reads, what it refuses."""
 
+import os
+import pickle
+import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -191,3 +195,19 @@ def test_graphs_are_equal_whatever_they_are_called():
     assert one == other
     assert hash(one) == hash(other)
     assert len(zlib.compress(str(FAMILY.parse(one)).encode())) < 1000
+
+
+def test_a_network_that_was_pickled_is_found_in_another_process(tmp_path: Path) -> None:
+    graph = get_space("nasbench201").to_graph(get_space("nasbench201").parse((2,) * 6), "network")
+    network = Networks().parse(graph)
+    assert hash(network) == hash(network)  # kept in it
+    (tmp_path / "network.pickle").write_bytes(pickle.dumps(network))
+    code = (
+        "import pickle, sys; from emprox.spaces.anything import Networks; from emprox import get_space; "
+        "s = get_space('nasbench201'); "
+        "n = pickle.load(open(sys.argv[1], 'rb')); print(n in {Networks().parse(s.to_graph(s.parse((2,) * 6), 'network'))})"
+    )
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", code, str(tmp_path / "network.pickle")]
+        assert subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout.strip() == "True"

@@ -1,12 +1,14 @@
 """What is particular to each space: its forms, its rules, and cells whose numbers were worked out by hand."""
 
 from collections import namedtuple
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from emprox.errors import InvalidArchitectureError, InvalidOptionError
-from emprox.spaces import get_space
+from emprox.spaces import ChoiceSpace, ComputationGraph, get_space
+from emprox.spaces.sequences import ChoiceSequence
 
 Genotype = namedtuple("Genotype", "normal normal_concat reduce reduce_concat")
 CELL = [(0, 3), (1, 3), (0, 2), (1, 3), (0, 3), (2, 5), (3, 0), (4, 6)]
@@ -171,3 +173,25 @@ class TestOFAMobileNetV3:
         depths = [[len(blocks) for blocks in self.space.stages(a)[1]] for a in self.space.sample(np.random.default_rng(0), 4000)]
         shares = np.bincount(np.ravel(depths), minlength=5)[2:] / np.size(depths)
         np.testing.assert_allclose(shares, [1 / 91, 9 / 91, 81 / 91], atol=0.01)
+
+
+def test_choices_of_a_subclass_have_their_own_operators() -> None:
+    class Narrow(ChoiceSpace):
+        name = "narrow"
+        choices: ClassVar = {"a": ("w1", "w2"), "b": ("w1", "w2")}
+
+        def network(self, architecture: object, **options: object) -> ComputationGraph:
+            raise NotImplementedError
+
+    class Wide(Narrow):
+        name = "wide"
+        choices: ClassVar = {"a": tuple(f"w{i}" for i in range(200))}
+
+    assert Narrow.ops == ("w1", "w2")
+    assert len(Wide.ops) == 200
+    assert Wide.max_nodes == 3
+    space = Wide()
+    last = space.parse((199,))
+    assert space.cells([last]).ops.tolist() == [[0, 200, 201]]
+    sequence = ChoiceSequence(space)
+    assert sequence.inverse_transform(sequence.transform([last])) == [last]

@@ -266,3 +266,30 @@ class TestDifficultModules:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             from_module(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)), IMAGE)
+
+
+@pytest.mark.parametrize(("queries", "keys", "kdim"), [(10, 50, 512), (1, 50, None), (7, 7, None)])
+def test_attention_over_keys_of_another_size(queries: int, keys: int, kdim: int | None) -> None:
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(64, 4, kdim=kdim, vdim=kdim, batch_first=True)
+
+        def forward(self, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+            return self.attention(query, key, key, need_weights=False)[0]
+
+    size = kdim or 64
+    graph = from_module(Attends(), (torch.zeros(1, queries, 64), torch.zeros(1, keys, size)))
+    assert graph.macs == 2 * queries * 64 * 64 + 2 * keys * size * 64 + 2 * queries * keys * 64
+
+
+def test_a_weight_on_the_left() -> None:
+    class Left(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.shift = nn.Parameter(torch.zeros(8, 16)), nn.Parameter(torch.zeros(8, 7))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.addmm(self.shift, self.weight, x)
+
+    assert from_module(Left(), torch.zeros(16, 7)).macs * 16 == 8 * 16 * 7

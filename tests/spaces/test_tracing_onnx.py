@@ -92,7 +92,12 @@ class TestRefusals:
 
     def test_wrong_number_of_axes(self, saved):
         with pytest.raises(InvalidArchitectureError, match="has 4 axes, input_shape has 3"):
-            from_onnx(saved([node("Relu", "x", "y")]), input_shape=(3, 8, 8))
+            from_onnx(saved([node("Relu", "x", "y")], shape=(1, 3, "height", 8)), input_shape=(3, 8, 8))
+
+    def test_what_a_file_says_is_not_overridden(self, saved):
+        path = saved(CONV, CONV_WEIGHTS, output="c")
+        assert from_onnx(path, input_shape=(1, 3, 224, 224)) == from_onnx(path)
+        assert from_onnx(path, input_shape=(8,)) == from_onnx(path)
 
     @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.95])
     def test_truncated_files(self, saved, share):
