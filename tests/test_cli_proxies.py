@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from emprox import get_space
+from emprox.cli import app
+from emprox.errors import InvalidOptionError
 from tests.test_cli import emprox, emprox_here, fails
 
 SPACE = get_space("nasbench201")
@@ -96,3 +99,20 @@ def test_what_was_computed_is_known_to_estimators(here: Path) -> None:
     (here / "p.csv").unlink()
     assert emprox_here("estimate", "--model", "model", "-", stdin=CELLS[0]).returncode == 0
     fails(emprox_here("estimate", "--model", "model", "-", stdin="(2, 2, 2, 2, 2, 0)"), "lack 1 of 1")
+
+
+def test_inputs_of_another_shape_are_another_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ("from torch import nn", "def net(): return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())", "")
+    (tmp_path / "one_convolution.py").write_text("\n".join(lines))
+    arguments = ("proxies", "one_convolution:net", "--proxy", "macs", "--batch-size", "2", "-o", "scores.csv")
+    assert CliRunner().invoke(app, [*arguments, "--input-shape", "3,8,8"]).exit_code == 0
+    result = CliRunner().invoke(app, [*arguments, "--input-shape", "3,16,16"])
+    assert isinstance(result.exception, InvalidOptionError)
+    assert "input_shape=3x8x8" in str(result.exception)
+
+
+def test_a_device_that_is_not_there_is_no_failure_of_a_network(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["proxies", "x:y", "--input-shape", "3,8,8", "--device", "cpuu"])
+    assert isinstance(result.exception, InvalidOptionError)
+    assert "device 'cpuu' cannot be used here" in str(result.exception)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
@@ -15,7 +18,18 @@ from torch.optim import Adam
 from emprox.errors import CorruptFileError, InvalidOptionError
 from emprox.persistence import write_file
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "fingerprint"]
+
+
+def fingerprint(graphs: Iterable[Any], values: Any = None) -> str:
+    """Return the hash of what is learned from: PyTorch Geometric ``Data``, and numbers where there are labels."""
+    digest = sha256()
+    for graph in graphs:
+        for tensor in (graph.x, graph.attributes, graph.edge_index):
+            digest.update(tensor.numpy().tobytes())
+    if values is not None:
+        digest.update(np.asarray(values, dtype=np.float64).tobytes())
+    return digest.hexdigest()
 
 
 class Checkpoint:

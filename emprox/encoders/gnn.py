@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from emprox.encoders.augmentations import respelled
 from emprox.encoders.base import Encoder
-from emprox.encoders.checkpoints import Checkpoint
+from emprox.encoders.checkpoints import Checkpoint, fingerprint
 from emprox.encoders.contrastive import contrastive_loss, positives, spectrum
 from emprox.encoders.graph_network import GraphDecoder, GraphNetwork, as_data, batches, bounded, collated
 from emprox.encoders.training import read_weights, seeded, train, write_weights
@@ -188,7 +188,7 @@ class GraphEncoder(Encoder):
         pretraining = _Pretraining(self.network_, terms, architectures, y, self.hidden_size, self.embedding_size)
         options = {name: getattr(self, name) for name in ("epochs", "learning_rate")}
         options["batch_size"] = bounded(self.batch_size, pretraining.graphs)
-        about = options | {"terms": terms, "graphs": len(architectures), "seed": self.random_state}
+        about = options | {"terms": terms, "learned_from": fingerprint(pretraining.graphs, y), "seed": self.random_state}
         self.losses_ = train(
             pretraining,
             pretraining.loss,

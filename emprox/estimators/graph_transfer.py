@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from emprox.encoders.checkpoints import Checkpoint
+from emprox.encoders.checkpoints import Checkpoint, fingerprint
 from emprox.encoders.gnn import PUBLISHED, GraphEncoder, check_terms, prepared
 from emprox.encoders.graph_network import GraphNetwork, batches, bounded, collated
 from emprox.encoders.training import read_weights, seeded, train, write_weights
@@ -285,7 +285,8 @@ class GraphTransfer(ArchitectureRegressor):
             yield [a for a in dict.fromkeys(drawn) if family.is_connected(a)]
 
     def _train_whole(self, predictor: Predictor, graphs: list[Any], scores: Tensor) -> list[float]:
-        about = {"graphs": len(graphs), "epochs": self.epochs, "learning_rate": self.learning_rate, "seed": self.random_state}
+        about = {"learned_from": fingerprint(graphs, scores), "epochs": self.epochs, "seed": self.random_state}
+        about["learning_rate"] = self.learning_rate
         return train(
             predictor,
             lambda rows: torch.square(predictor(collated([graphs[i] for i in rows])) - scores[rows]).mean(),

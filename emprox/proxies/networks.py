@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from emprox.errors import InvalidDataError
+from emprox.errors import InvalidDataError, InvalidOptionError
 from emprox.proxies.base import ProxyScores
 from emprox.proxies.case import duplicate, isolated_randomness
 from emprox.proxies.compute import compute_proxies
@@ -41,6 +41,10 @@ class Recipe:
     def __post_init__(self) -> None:
         check_at_least("batch_size", self.batch_size, 2)
         check_at_least("seed", self.seed, 0)
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise InvalidOptionError(f"device {self.device!r} cannot be used here: {error}") from error
 
     def __str__(self) -> str:
         return f"batch_size={self.batch_size} seed={self.seed}"

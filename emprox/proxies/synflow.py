@@ -14,7 +14,7 @@ from emprox.proxies.case import Case, weights_of
 
 __all__ = ["SYNFLOW", "synflow"]
 
-NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
+NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 """Replaced by the identity, because they would divide the flow out."""
 
 

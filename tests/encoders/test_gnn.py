@@ -156,3 +156,11 @@ def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(__import__("sys").modules, "torch_geometric.nn", None)
     with pytest.raises(MissingDependencyError, match=r"emprox\[gnn\]"):
         GraphNetwork(8, 1, 4)
+
+
+def test_a_checkpoint_is_of_what_was_learned_from(tmp_path: Path) -> None:
+    cells = get_space("nasbench201").sample(np.random.default_rng(0), 12)
+    options = {"epochs": 1, "terms": "reconstruction", "random_state": 0, "checkpoint": tmp_path / "state"}
+    GraphEncoder(**options).fit(cells[:6])
+    with pytest.raises(InvalidOptionError, match="is of another training"):
+        GraphEncoder(**options).fit(cells[6:])
