@@ -21,6 +21,8 @@ def train(architecture):
     if architecture.spec[0] == 1:
         raise RuntimeError("diverged")
     return {"val_accuracy": 90 - sum(architecture.spec), "latency_ms": 1 + sum(architecture.spec)}
+def other(architecture):
+    return {"val_loss": 1}
 def slow(architecture):
     open("started", "a").write(".")
     time.sleep(0.02 if len(open("started").read()) < 4 else 1000)
@@ -177,3 +179,11 @@ def test_a_call_that_was_wrong_leaves_room_for_the_right_one(here: Path) -> None
 def test_a_bound_that_no_row_keeps(here: Path) -> None:
     succeeds(*SIMULATED, "--bound", "val_accuracy>=200", "-o", "out")
     assert read_result(here / "out" / "result.json")["best_known"] is None
+
+
+def test_a_search_of_failures_is_one(here: Path) -> None:
+    result = call(
+        "search", "nasbench201", "--objective", "my_objective:other", "--method", "random", "--evaluations", 2, "-o", "out"
+    )
+    fails(result, "every evaluation failed, the first with: ")
+    assert "named by --maximize and --minimize" in str(result.exception)

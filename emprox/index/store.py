@@ -359,7 +359,10 @@ class Store:
         if space is None and len(known) != 1:
             found = f"records of {', '.join(known)}; name one of them" if known else "no records yet"
             raise InvalidDataError(f"{self.path} has {found}")
-        return known[0] if space is None else get_family(space).name
+        name = known[0] if space is None else get_family(space).name
+        if name not in known:
+            raise InvalidDataError(f"{self.path} has no records of {name}, but of {', '.join(known) or 'no space yet'}")
+        return name
 
     def _target(self, target: str | None, space: str) -> str:
         known = list(self.measures(space))

@@ -130,7 +130,8 @@ class Search(ABC):
         architecture = self.pool.read(_architecture(proposal))
         key = self.pool.key(architecture)
         if (told := self.history.of(key)) is not None:
-            raise InvalidDataError(f"{architecture} was told before as trial {told.number}: {told.values or told.error}")
+            twin = "" if told.architecture == architecture else f", in the form of {told.architecture}, which computes the same"
+            raise InvalidDataError(f"{architecture} was told before as trial {told.number}{twin}: {told.values or told.error}")
         checked: dict[str, float] | None = None
         if error is None:
             try:

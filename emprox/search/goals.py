@@ -138,7 +138,10 @@ class Goals:
         given = values if isinstance(values, Mapping) else {first: values}
         missing = [name for name in self.names if name not in given]
         if missing:
-            raise InvalidDataError(f"expected values of {', '.join(self.names)}, got {values!r} without {', '.join(missing)}")
+            raise InvalidDataError(
+                f"expected values of {', '.join(self.names)}, got {values!r} without {', '.join(missing)}; "
+                "what is sought is named by --maximize and --minimize, or by Goals.of"
+            )
         return {str(name): _number(name, value) for name, value in given.items()}
 
     def signed(self, values: Sequence[Mapping[str, float]]) -> Floats:

@@ -121,6 +121,8 @@ class PerformanceTable:
 
     def rows(self, rows: Sequence[int] | NDArray[np.integer]) -> PerformanceTable:
         """Return the table of these rows, in this order."""
+        if np.asarray(rows).dtype == bool:
+            raise InvalidDataError("expected numbers of rows, got true and false; numpy.flatnonzero turns a mask into numbers")
         chosen = np.asarray(rows, dtype=np.int64)
         parts = {kind: {name: values[chosen] for name, values in getattr(self, kind).items()} for kind in CHECKS}
         return replace(self, architectures=tuple(self.architectures[i] for i in chosen), **parts)  # type: ignore[arg-type]

@@ -89,6 +89,8 @@ def read_csv(
             if not header:
                 raise InvalidDataError(f"{path} has no header; its first line has to name columns, {architecture!r} among them")
             for column in (architecture, *columns):
+                if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+                    raise InvalidDataError(f"{path}: expected commas between columns and decimal points, got {header[0]!r}")
                 if header.count(column) > 1:
                     raise InvalidDataError(f"{path} has {header.count(column)} columns {column!r}; rename all but one")
                 if column not in header:

@@ -16,6 +16,7 @@ from emprox.tables.base import PerformanceTable
 from emprox.tables.csv_rows import read_rows
 from emprox.tables.runs import table_of_runs
 from emprox.tables.timm_graphs import timm_graphs
+from emprox.validation import check_at_least
 
 __all__ = ["IN1K_ONLY", "WeightSet", "choose", "read_timm", "read_timm_imagenet"]
 
@@ -109,6 +110,8 @@ def choose(
     """
     if pretrain not in (None, IN1K_ONLY):
         raise InvalidOptionError(f"expected pretrain={IN1K_ONLY!r} or none, got {pretrain!r}")
+    if max_img_size is not None:
+        check_at_least("max_img_size", max_img_size, 1)
     return [
         row
         for row in rows

@@ -238,3 +238,10 @@ def test_the_datasheet_of_no_rows():
     sheet = table().rows([]).info()
     assert sheet["targets"]["val_accuracy"]["min"] is None
     assert sheet["rows"] == 0
+
+
+def test_a_mask_is_no_list_of_rows() -> None:
+    cells = tuple(get_space("nasbench201").sample(np.random.default_rng(0), 4))
+    table = PerformanceTable("mine", "nasbench201", cells, {"val_accuracy": [90, 85, 80, 75]})
+    with pytest.raises(InvalidDataError, match=r"numpy\.flatnonzero turns a mask into numbers"):
+        table.rows(table.targets["val_accuracy"] > 80)

@@ -165,6 +165,7 @@ class TestOwnResults:
         [
             ("architecture,accuracy\n", "has no column 'acc'; did you mean 'accuracy'"),
             ("", "has no header; its first line has to name columns"),
+            ("architecture;acc\nx;1\n", "expected commas between columns and decimal points, got 'architecture;acc'"),
             ("architecture,acc,acc\nx,1,2\n", "has 2 columns 'acc'; rename all but one"),
             (
                 f"architecture,acc\n{ARCHS[0]},91\n{ARCHS[0]},91,53\n",
