@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from emprox._optional import import_optional
 from emprox.errors import InvalidArchitectureError
 from emprox.spaces.hashing import digest
-from emprox.spaces.primitives import SEPARATE, NodeAttributes
+from emprox.spaces.primitives import SEPARATE, WEIGHED, NodeAttributes
 
 if TYPE_CHECKING:
     import networkx
@@ -174,9 +174,9 @@ class ComputationGraph:
 
     @cached_property
     def _hash(self) -> str:
-        signatures = [node.signature for node in self.attributes]
-        labels = [repr(label) for label in zip(self.kinds, signatures, strict=True)] if signatures else self.kinds
-        return digest(labels, *self.neighbours)
+        nodes = zip(self.kinds, self.attributes, strict=True) if self.attributes else ()
+        labels = [repr((kind, (*node.signature, *([node.parameters] if kind in WEIGHED else [])))) for kind, node in nodes]
+        return digest(labels or self.kinds, *self.neighbours)
 
     @cached_property
     def _alive(self) -> set[int]:

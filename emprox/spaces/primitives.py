@@ -22,13 +22,16 @@ PRIMITIVES: dict[str, str] = {
     "mean": "mean over all positions; function 'sum', 'partial', ... for other reductions",
     "matmul": "matrix product of its inputs",
     "softmax": "exponentials that sum to one",
-    "upsample": "interpolation to a larger size",
+    "upsample": "interpolation to a larger size; function 'by 2' says how many times larger",
     "embedding": "a row of a weight for each index",
     "identity": "nothing",
     "zero": "zeros in the shape of its output",
     "other": "anything else; function names it",
 }
 """Kinds of nodes of a network view, with their meaning. Cell views use the operator names of their search space instead."""
+
+WEIGHED = frozenset({"embedding", "other"})
+"""Kinds of which the signature does not say how many parameters they have."""
 
 SEPARATE = frozenset({"mul", "concat", "matmul"})
 """Kinds that take their inputs one by one; every other kind takes their sum."""
@@ -61,5 +64,8 @@ class NodeAttributes:
 
     @property
     def signature(self) -> tuple[object, ...]:
-        """The attributes that change what the node computes; sizes, parameters and multiply-accumulates follow from them."""
+        """The attributes that change what the node computes; sizes and multiply-accumulates follow from them.
+
+        So do parameters, but for the kinds that are `WEIGHED`.
+        """
         return (self.channels, self.kernel, self.stride, self.dilation, self.groups, self.function, self.bias)

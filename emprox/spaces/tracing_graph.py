@@ -157,6 +157,11 @@ class TraceBuilder:
         """Add a matrix product of two values."""
         return self.add("matmul", [a, b], shape, len(shape) - 1, macs=math.prod(shape) * a.shape[-1])
 
+    def upsample(self, x: Value, shape: tuple[int, ...]) -> Value:
+        """Add an interpolation."""
+        times = [f"{to / of:.3g}" for to, of in zip(shape, x.shape, strict=False) if to != of]
+        return self.add("upsample", [x], shape, x.axis, function=f"by {'x'.join(dict.fromkeys(times))}")
+
     def activation(self, x: Value, function: str, weights: Iterable[Weights] = ()) -> Value:
         """Add a pointwise function."""
         if function == "tanh" and self._made_by(x, "softplus"):

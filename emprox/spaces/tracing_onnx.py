@@ -356,7 +356,7 @@ def _softmax(
 def _resize(
     r: _Reader, node: Any, a: Any, arguments: list[Any], values: list[Value], weights: list[Weights], shape: Any
 ) -> Value:
-    return r.t.add("upsample", values[:1], shape, values[0].axis)
+    return r.t.upsample(values[0], shape)
 
 
 @_handles("Pad")

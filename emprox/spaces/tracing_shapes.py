@@ -147,7 +147,7 @@ def _adaptive(t: TraceBuilder, op: Op) -> Any:
 
 @handles("interpolate", "upsample", "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "grid_sample")
 def _upsample(t: TraceBuilder, op: Op) -> Value:
-    return op.x if op.shape == op.x.shape else t.add("upsample", [op.x], op.shape, op.x.axis)
+    return op.x if op.shape == op.x.shape else t.upsample(op.x, op.shape)
 
 
 HANDLERS.update({name: _reshape for name in RESHAPES})

@@ -293,3 +293,17 @@ def test_a_weight_on_the_left() -> None:
             return torch.addmm(self.shift, self.weight, x)
 
     assert from_module(Left(), torch.zeros(16, 7)).macs * 16 == 8 * 16 * 7
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shape"),
+    [
+        (nn.Upsample(scale_factor=2), nn.Upsample(scale_factor=4), (1, 3, 8, 8)),
+        (nn.Embedding(50, 8), nn.Embedding(500, 8), (1, 5)),
+    ],
+)
+def test_what_differs_in_weights_or_scale_has_another_hash(one: nn.Module, other: nn.Module, shape: tuple[int, ...]) -> None:
+    x = torch.zeros(shape, dtype=torch.long if isinstance(one, nn.Embedding) else torch.float32)
+    first, second = (from_module(module, x).canonical_hash() for module in (one, other))
+    assert first != second
+    assert first == from_module(one, x).canonical_hash()
