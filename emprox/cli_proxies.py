@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from emprox.cli_candidates import read_lines
 from emprox.cli_engine import AddressOption, EngineOption, JobsOption
-from emprox.errors import InvalidOptionError
+from emprox.errors import EmproxError, InvalidDataError, InvalidOptionError
 from emprox.parallel import Engine, run
 
 if TYPE_CHECKING:
@@ -97,7 +97,15 @@ def _one(task: tuple[str, str, tuple[int, ...] | None, list[str]], shared: tuple
     (name, what, shape, names), (recipe, threads) = task, shared
     with limit_threads(threads):
         if shape is not None:
-            return name, score_module(_network(what, recipe.seed), shape, names, recipe)
+            network = _network(what, recipe.seed)
+            try:
+                return name, score_module(network, shape, names, recipe)
+            except EmproxError:
+                raise
+            except Exception as error:  # whatever the network's own code raises
+                raise InvalidDataError(
+                    f"{what} does not take inputs of shape {shape}: {type(error).__name__}: {error}"
+                ) from error
         try:
             space, _, text = what.partition(":")
             return name, score_architecture(get_space(space).parse(text), names, recipe)
@@ -122,7 +130,10 @@ def _network(factory: str, seed: int) -> nn.Module:
     except (ImportError, AttributeError) as error:
         raise InvalidOptionError(f"cannot import {factory!r}: {error}") from error
     with isolated_randomness(seed, torch.device("cpu")):
-        network = make()
+        try:
+            network = make if isinstance(make, nn.Module) else make()
+        except Exception as error:  # whatever the factory's own code raises
+            raise InvalidOptionError(f"{factory}() raised {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
         raise InvalidOptionError(f"{factory} returned a {type(network).__name__}, expected a torch.nn.Module")
     return network

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from emprox import get_space
 from emprox.cli import app
-from emprox.errors import InvalidOptionError
+from emprox.errors import EmproxError, InvalidOptionError
 from tests.test_cli import emprox, emprox_here, fails
 
 SPACE = get_space("nasbench201")
@@ -116,3 +116,18 @@ def test_a_device_that_is_not_there_is_no_failure_of_a_network(tmp_path: Path) -
     result = CliRunner().invoke(app, ["proxies", "x:y", "--input-shape", "3,8,8", "--device", "cpuu"])
     assert isinstance(result.exception, InvalidOptionError)
     assert "device 'cpuu' cannot be used here" in str(result.exception)
+
+
+def test_what_cannot_be_made_or_run_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ["from torch import nn", "def needs(width): return nn.Conv2d(3, width, 3)"]
+    lines += ["made = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())", ""]
+    (tmp_path / "awkward_nets.py").write_text("\n".join(lines))
+    wrong = (("needs", "3,8,8", "needs() raised TypeError"), ("made", "4,8,8", "does not take inputs of shape (4, 8, 8)"))
+    for what, shape, words in wrong:
+        options = ["--input-shape", shape, "--proxy", "synflow", "--batch-size", "2"]
+        result = CliRunner().invoke(app, ["proxies", f"awkward_nets:{what}", *options])
+        assert isinstance(result.exception, EmproxError)
+        assert words in str(result.exception)
+    arguments = ["proxies", "awkward_nets:made", "--input-shape", "3,8,8", "--proxy", "macs", "--batch-size", "2"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
