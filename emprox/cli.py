@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from emprox.cli_candidates import DEFAULT_SPACE, estimated, fitted_without_model
+from emprox.cli_candidates import estimated, fitted_without_model
 from emprox.cli_demo import best_held_out, fit_split, write_demo
 from emprox.cli_engine import AddressOption, EngineOption, JobsOption
 from emprox.cli_print import as_json_text, number_text, print_rows, print_table
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
+DEFAULT_SPACE = "nasbench201"
+"""Space of a column of architectures that tells none."""
 NETWORKS = "network"
 """Family that an input shape is for, where no space is given."""
 

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from emprox.parallel import Engine
     from emprox.spaces import ArchitectureFamily
 
-__all__ = ["DEFAULT_SPACE", "estimated", "fitted_without_model", "read_lines"]
-
-DEFAULT_SPACE = "nasbench201"
-"""Of architectures that do not name theirs."""
+__all__ = ["estimated", "fitted_without_model", "read_lines"]
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 

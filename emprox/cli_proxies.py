@@ -16,7 +16,7 @@ from rich.progress import Progress
 from emprox.cli_candidates import read_lines
 from emprox.cli_engine import AddressOption, EngineOption, JobsOption
 from emprox.errors import EmproxError, InvalidDataError, InvalidOptionError
-from emprox.parallel import Engine, run
+from emprox.parallel import Engine, described, run
 
 if TYPE_CHECKING:
     from torch import nn
@@ -103,9 +103,7 @@ def _one(task: tuple[str, str, tuple[int, ...] | None, list[str]], shared: tuple
             except EmproxError:
                 raise
             except Exception as error:  # whatever the network's own code raises
-                raise InvalidDataError(
-                    f"{what} does not take inputs of shape {shape}: {type(error).__name__}: {error}"
-                ) from error
+                raise InvalidDataError(f"{what} does not take inputs of shape {shape}: {described(error)}") from error
         try:
             space, _, text = what.partition(":")
             return name, score_architecture(get_space(space).parse(text), names, recipe)
@@ -133,7 +131,7 @@ def _network(factory: str, seed: int) -> nn.Module:
         try:
             network = make if isinstance(make, nn.Module) else make()
         except Exception as error:  # whatever the factory's own code raises
-            raise InvalidOptionError(f"{factory}() raised {type(error).__name__}: {error}") from error
+            raise InvalidOptionError(f"{factory}() raised {described(error)}") from error
     if not isinstance(network, nn.Module):
         raise InvalidOptionError(f"{factory} returned a {type(network).__name__}, expected a torch.nn.Module")
     return network
